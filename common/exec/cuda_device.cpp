@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+#include "common/exec/cuda_device.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <thread>
+
+#include "common/error.hpp"
+
+namespace llep {
+
+namespace {
+
+Memory device_memory(std::size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
+  if (status == cudaErrorMemoryAllocation) {
+    std::size_t free_bytes = 0;
+    std::size_t total_bytes = 0;
+    cudaMemGetInfo(&free_bytes, &total_bytes);
+    throw Error(ExitCode::kInternal,
+                "allocating " + std::to_string(bytes) + " bytes of GPU memory: only " +
+                    std::to_string(free_bytes) + " are free; use smaller shapes");
+  }
+  cuda::check(status, "allocating GPU memory");
+  return Memory(static_cast<std::byte*>(memory), [](std::byte* address) { cudaFree(address); });
+}
+
+}  // namespace
+
+namespace cuda {
+
+void check(cudaError_t status, const char* doing) {
+  if (status == cudaSuccess) return;
+  const bool no_image =
+      status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction;
+  throw Error(no_image ? ExitCode::kUnavailable : ExitCode::kInternal,
+              std::string(doing) + ": " + cudaGetErrorString(status) +
+                  (no_image ? "; build for this GPU with -DCMAKE_CUDA_ARCHITECTURES" : ""));
+}
+
+int num_devices() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
+  return count;
+}
+
+}  // namespace cuda
+
+CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing) : ordinal_(ordinal) {
+  using cuda::check;
+  check(cudaSetDevice(ordinal), "selecting a GPU");
+  cudaDeviceProp properties = {};
+  check(cudaGetDeviceProperties(&properties, ordinal), "asking for a GPU's properties");
+  name_ = properties.name;
+  num_blocks_ = std::max(1, properties.multiProcessorCount / ranks_sharing);
+  shared_bytes_ = static_cast<std::uint32_t>(properties.sharedMemPerBlockOptin);
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
+  stream_ = Stream(stream);
+  for (Event& event : events_) {
+    cudaEvent_t handle = nullptr;
+    check(cudaEventCreate(&handle), "creating an event");
+    event = Event(handle);
+  }
+  record_ = allocate_pinned(sizeof(FaultRecord));
+  raised_ = allocate(sizeof(std::uint32_t));
+  faults_ = FaultSink{.record = new (record_.get()) FaultRecord,
+                      .raised = reinterpret_cast<std::uint32_t*>(raised_.get()),
+                      .rank = rank};
+}
+
+CudaDevice::~CudaDevice() { cudaStreamSynchronize(stream_.get()); }
+
+Memory CudaDevice::allocate(std::size_t bytes) {
+  Memory memory = device_memory(bytes);
+  fill(memory.get(), 0, bytes);
+  return memory;
+}
+
+Memory CudaDevice::allocate_pinned(std::size_t bytes) {
+  void* memory = nullptr;
+  cuda::check(cudaMallocHost(&memory, bytes), "allocating pinned host memory");
+  std::memset(memory, 0, bytes);
+  return Memory(static_cast<std::byte*>(memory),
+                [](std::byte* address) { cudaFreeHost(address); });
+}
+
+Memory CudaDevice::allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) {
+  Memory memory = allocate(bytes);
+  cudaIpcMemHandle_t ipc = {};
+  static_assert(sizeof ipc <= sizeof handle.key);
+  cuda::check(cudaIpcGetMemHandle(&ipc, memory.get()), "exporting GPU memory by CUDA IPC");
+  std::memcpy(handle.key.data(), &ipc, sizeof ipc);
+  handle.address = reinterpret_cast<std::uint64_t>(memory.get());
+  handle.bytes = bytes;
+  return memory;
+}
+
+Memory CudaDevice::open_shared(const SharedMemoryHandle& handle) {
+  cudaIpcMemHandle_t ipc = {};
+  std::memcpy(&ipc, handle.key.data(), sizeof ipc);
+  void* memory = nullptr;
+  const cudaError_t status =
+      cudaIpcOpenMemHandle(&memory, ipc, cudaIpcMemLazyEnablePeerAccess);
+  if (status != cudaSuccess) {
+    throw Error(ExitCode::kUnavailable,
+                std::string("opening a peer's GPU memory by CUDA IPC: ") +
+                    cudaGetErrorString(status) +
+                    "; the ranks' GPUs must have peer access (nvidia-smi topo -p2p r) and share "
+                    "one container's IPC namespace");
+  }
+  return Memory(static_cast<std::byte*>(memory),
+                [](std::byte* address) { cudaIpcCloseMemHandle(address); });
+}
+
+void CudaDevice::copy(void* to, const void* from, std::size_t bytes) {
+  cuda::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_.get()),
+              "copying GPU memory");
+  synchronize();
+}
+
+void CudaDevice::fill(void* to, int byte, std::size_t bytes) {
+  cuda::check(cudaMemsetAsync(to, byte, bytes, stream_.get()), "filling GPU memory");
+  synchronize();
+}
+
+void CudaDevice::synchronize() {
+  cuda::check(cudaStreamSynchronize(stream_.get()), "waiting for the GPU");
+}
+
+void CudaDevice::mark(int index) {
+  cuda::check(cudaEventRecord(events_[index].get(), stream_.get()), "recording an event");
+}
+
+double CudaDevice::elapsed_us(int from, int to) {
+  float ms = 0;
+  cuda::check(cudaEventElapsedTime(&ms, events_[from].get(), events_[to].get()),
+              "reading an event");
+  return static_cast<double>(ms) * 1e3;
+}
+
+void CudaDevice::delay(double us) {
+  const auto sleep = [](void* data) {
+    const std::unique_ptr<double> duration(static_cast<double*>(data));
+    std::this_thread::sleep_for(std::chrono::duration<double, std::micro>(*duration));
+  };
+  auto duration = std::make_unique<double>(us);
+  cuda::check(cudaLaunchHostFunc(stream_.get(), sleep, duration.get()), "queueing a delay");
+  duration.release();
+}
+
+std::string CudaDevice::pci_bus_id() const {
+  char id[32] = {};
+  cuda::check(cudaDeviceGetPCIBusId(id, sizeof id, ordinal_), "asking for a GPU's PCI address");
+  return id;
+}
+
+std::string CudaDevice::uuid() const {
+  cudaDeviceProp properties = {};
+  cuda::check(cudaGetDeviceProperties(&properties, ordinal_), "asking for a GPU's properties");
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    const auto byte = static_cast<unsigned char>(properties.uuid.bytes[i]);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15U];
+  }
+  return text;
+}
+
+}  // namespace llep

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "common/exec/device.hpp"
+#include "common/unique_handle.hpp"
+
+namespace llep {
+
+namespace cuda {
+
+/// Throws Error naming what was being done, unless the call succeeded.
+void check(cudaError_t status, const char* doing);
+
+/// GPUs this process can see; 0 without a driver.
+int num_devices();
+
+}  // namespace cuda
+
+/// A rank's GPU: one non-blocking stream, events for the marks.
+class CudaDevice final : public Device {
+ public:
+  /// `ranks_sharing` ranks run on this GPU at once: each takes its share of the multiprocessors.
+  CudaDevice(int ordinal, int rank, int ranks_sharing);
+  ~CudaDevice() override;
+
+  ExecutorKind executor() const override { return ExecutorKind::kCuda; }
+  std::string name() const override { return name_; }
+  Memory allocate(std::size_t bytes) override;
+  Memory allocate_pinned(std::size_t bytes) override;
+  Memory allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) override;
+  Memory open_shared(const SharedMemoryHandle& handle) override;
+  void close_shared_name(const SharedMemoryHandle& /*handle*/) override {}
+  void copy(void* to, const void* from, std::size_t bytes) override;
+  void fill(void* to, int byte, std::size_t bytes) override;
+  void synchronize() override;
+  void mark(int index) override;
+  double elapsed_us(int from, int to) override;
+  void delay(double us) override;
+  FaultSink& faults() override { return faults_; }
+
+  int ordinal() const { return ordinal_; }
+  int num_blocks() const { return num_blocks_; }
+  std::uint32_t shared_bytes_per_block() const { return shared_bytes_; }
+  cudaStream_t stream() const { return stream_.get(); }
+  std::string pci_bus_id() const;
+  /// "GPU-…", as nvidia-smi prints it.
+  std::string uuid() const;
+
+ private:
+  using Stream = UniqueHandle<cudaStream_t, cudaStreamDestroy>;
+  using Event = UniqueHandle<cudaEvent_t, cudaEventDestroy>;
+
+  int ordinal_;
+  int num_blocks_ = 1;
+  std::uint32_t shared_bytes_ = 0;
+  std::string name_;
+  Stream stream_;
+  Event events_[kNumMarks];
+  Memory record_;
+  Memory raised_;
+  FaultSink faults_;
+};
+
+}  // namespace llep

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <type_traits>
+
+#include "common/exec/fault.hpp"
+#include "common/exec/model.hpp"
+#include "common/exec/ptx.cuh"
+
+/// The `cuda` executor: the members of host_executor.hpp, with real lanes.
+namespace llep::cuda {
+
+inline constexpr unsigned kAllLanes = 0xffffffffU;
+
+class Warp;
+
+/// A value of `one_later`, held by the first lane.
+template <class T>
+struct Later {
+  T value;
+  __device__ __forceinline__ T get(Warp&) const { return __shfl_sync(kAllLanes, value, 0); }
+};
+
+template <class T>
+class Lanes {
+ public:
+  __device__ __forceinline__ explicit Lanes(T value) : value_(value) {}
+  __device__ __forceinline__ const T& operator[](int) const { return value_; }
+  __device__ __forceinline__ T get(Warp&, int i) const {
+    return __shfl_sync(kAllLanes, value_, i);
+  }
+  __device__ __forceinline__ void set(Warp& warp, int i, T value);
+
+ private:
+  T value_;
+};
+
+class Warp {
+ public:
+  __device__ __forceinline__ Warp(std::byte* shared, const FaultSink& faults)
+      : shared_(shared), faults_(faults) {}
+
+  __device__ __forceinline__ int lane() const { return static_cast<int>(threadIdx.x % 32); }
+  __device__ __forceinline__ int index() const { return static_cast<int>(threadIdx.x / 32); }
+  __device__ __forceinline__ int num_warps() const { return static_cast<int>(blockDim.x / 32); }
+  __device__ __forceinline__ int block() const { return static_cast<int>(blockIdx.x); }
+  __device__ __forceinline__ int num_blocks() const { return static_cast<int>(gridDim.x); }
+  __device__ __forceinline__ std::byte* shared() const { return shared_; }
+
+  __device__ __forceinline__ void sync() { __syncwarp(); }
+  __device__ __forceinline__ void block_sync() { __syncthreads(); }
+
+  template <class F>
+  __device__ __forceinline__ auto one_later(F f) {
+    Later<std::invoke_result_t<F>> result{};
+    if (lane() == 0) result.value = f();
+    return result;
+  }
+  template <class F>
+  __device__ __forceinline__ auto one(F f) {
+    if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
+      if (lane() == 0) f();
+    } else {
+      return one_later(f).get(*this);
+    }
+  }
+
+  template <class F>
+  __device__ __forceinline__ void for_each(int n, F f) {
+    for (int i = lane(); i < n; i += 32) f(i);
+  }
+  template <class F>
+  __device__ __forceinline__ void block_for_each(int n, F f) {
+    for (int i = static_cast<int>(threadIdx.x); i < n; i += static_cast<int>(blockDim.x)) f(i);
+  }
+  template <class F>
+  __device__ __forceinline__ int sum(int n, F f) const {
+    int total = 0;
+    for (int i = lane(); i < n; i += 32) total += f(i);
+    return __reduce_add_sync(kAllLanes, total);
+  }
+  template <class F>
+  __device__ __forceinline__ std::uint32_t bits(int n, F f) const {
+    std::uint32_t all = 0;
+    for (int i = lane(); i < n; i += 32) all |= f(i);
+    return __reduce_or_sync(kAllLanes, all);
+  }
+  template <class F>
+  __device__ __forceinline__ auto lanes(int n, F f) {
+    using T = std::invoke_result_t<F, int>;
+    return Lanes<T>(lane() < n ? f(lane()) : T{});
+  }
+
+  /// See host_executor.hpp. The proxy fence lets bulk loads of this warp read the rows as well.
+  template <class F>
+  __device__ __forceinline__ bool wait_all(int n, F awaited, std::uint64_t epoch,
+                                           WaitPhase phase) {
+    bool ok = true;
+    for (int i = lane(); i < n; i += 32) {
+      const Awaited what = awaited(i);
+      if (what.word != nullptr && !reached(ptx::load_acquire_sys(what.word), epoch)) {
+        ok = wait_one(what, epoch, phase) && ok;
+      }
+    }
+    ok = __all_sync(kAllLanes, ok);
+    ptx::fence_proxy_async();
+    return ok;
+  }
+
+  /// Lanes hold the words, the first lane releases and stores: everything the warp wrote or
+  /// committed before is ordered by the warp sync and the one fence (cumulativity).
+  template <class F>
+  __device__ __forceinline__ void signal(int n, F word, std::uint64_t epoch) {
+    __syncwarp();
+    if (lane() == 0) ptx::fence_acq_rel_sys();
+    for (int first = 0; first < n; first += 32) {
+      const int i = first + lane();
+      std::uint64_t* mine = i < n ? word(i) : nullptr;
+      for (unsigned left = __ballot_sync(kAllLanes, mine != nullptr); left != 0;
+           left &= left - 1) {
+        const auto to = __shfl_sync(kAllLanes, reinterpret_cast<std::uint64_t>(mine),
+                                    __ffs(static_cast<int>(left)) - 1);
+        if (lane() == 0) {
+          ptx::store_relaxed_sys(reinterpret_cast<std::uint64_t*>(to), epoch);
+        }
+      }
+    }
+  }
+
+  static __device__ __forceinline__ std::uint32_t fetch_add(std::uint32_t* word,
+                                                            std::uint32_t value) {
+    return __isShared(word) ? atomicAdd_block(word, value) : ptx::add_acq_rel_gpu(word, value);
+  }
+  static __device__ __forceinline__ std::uint64_t fetch_min(std::uint64_t* word,
+                                                            std::uint64_t value) {
+    return atomicMin(reinterpret_cast<unsigned long long*>(word),
+                     static_cast<unsigned long long>(value));
+  }
+
+ private:
+  /// Polls until the word has the epoch, a wait elsewhere has failed, or the deadline has passed.
+  __device__ __noinline__ bool wait_one(const Awaited what, std::uint64_t epoch,
+                                        WaitPhase phase) const {
+    constexpr int kPollsPerLook = 128;
+    std::uint64_t deadline = 0;
+    for (int polls = 1;; ++polls) {
+      const std::uint64_t seen = ptx::load_acquire_sys(what.word);
+      if (reached(seen, epoch)) return true;
+      if (polls % kPollsPerLook != 0) continue;
+      if (*const_cast<const volatile std::uint32_t*>(faults_.raised) != 0) return false;
+      const std::uint64_t now = ptx::global_timer_ns();
+      if (deadline == 0) deadline = now + faults_.timeout_ns;
+      if (now > deadline) {
+        raise_fault(what, epoch, phase, seen);
+        return false;
+      }
+    }
+  }
+  __device__ __forceinline__ void raise_fault(const Awaited& what, std::uint64_t epoch,
+                                              WaitPhase phase, std::uint64_t seen) const {
+    if (atomicCAS(faults_.raised, 0U, 1U) != 0U) return;
+    *faults_.record = FaultRecord{.phase = phase,
+                                  .rank = faults_.rank,
+                                  .peer = what.peer,
+                                  .expert = what.expert,
+                                  .token = what.token,
+                                  .expected = epoch,
+                                  .seen = seen};
+    __threadfence_system();
+  }
+
+  std::byte* shared_;
+  const FaultSink& faults_;
+};
+
+template <class T>
+__device__ __forceinline__ void Lanes<T>::set(Warp& warp, int i, T value) {
+  if (warp.lane() == i) value_ = value;
+}
+
+/// The warp's stage in shared memory. From sm_90 on rows move by bulk copies; before, by 16-byte
+/// loads and stores of all lanes.
+class RowPipe {
+ public:
+  __device__ __forceinline__ RowPipe(std::byte* stage, std::uint32_t stage_bytes,
+                                     std::uint64_t* barrier)
+      : stage_(stage), barrier_(barrier), bytes_(stage_bytes) {}
+
+  __device__ __forceinline__ std::byte* stage() const { return stage_; }
+  __device__ __forceinline__ std::uint32_t stage_bytes() const { return bytes_; }
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  __device__ __forceinline__ void init(Warp& warp) {
+    warp.one([&] {
+      ptx::barrier_init(barrier_);
+      ptx::fence_barrier_init();
+    });
+    warp.sync();
+  }
+  __device__ __forceinline__ void load(Warp& warp, const std::byte* from, std::uint32_t bytes) {
+    warp.one([&] {
+      ptx::barrier_expect(barrier_, bytes);
+      ptx::bulk_load(stage_, from, bytes, barrier_);
+    });
+  }
+  __device__ __forceinline__ void wait(Warp&) {
+    while (!ptx::barrier_try_wait(barrier_, parity_)) {
+    }
+    parity_ ^= 1U;
+  }
+  /// What lanes wrote into the stage may be stored: each writing lane fences, then all sync.
+  __device__ __forceinline__ void publish(Warp& warp) {
+    ptx::fence_proxy_async();
+    warp.sync();
+  }
+  template <class F>
+  __device__ __forceinline__ void store_to(Warp& warp, int n, F to, std::uint32_t bytes) {
+    warp.for_each(n, [&](int i) {
+      if (std::byte* place = to(i)) ptx::bulk_store(place, stage_, bytes);
+    });
+  }
+  /// Every lane waits for the stores it issued: written, not only read.
+  __device__ __forceinline__ void commit(Warp& warp) {
+    ptx::bulk_commit_group();
+    ptx::bulk_wait();
+    warp.sync();
+  }
+  __device__ __forceinline__ void retire(Warp& warp) {
+    ptx::bulk_commit_group();
+    ptx::bulk_wait_read();
+    warp.sync();
+  }
+
+ private:
+  std::uint32_t parity_ = 0;
+#else
+  __device__ __forceinline__ void init(Warp&) {}
+  __device__ __forceinline__ void load(Warp& warp, const std::byte* from, std::uint32_t bytes) {
+    const auto* source = reinterpret_cast<const Vec16*>(from);
+    warp.for_each(static_cast<int>(bytes / sizeof(Vec16)),
+                  [&](int i) { reinterpret_cast<Vec16*>(stage_)[i] = source[i]; });
+  }
+  __device__ __forceinline__ void wait(Warp& warp) { warp.sync(); }
+  __device__ __forceinline__ void publish(Warp& warp) { warp.sync(); }
+  template <class F>
+  __device__ __forceinline__ void store_to(Warp& warp, int n, F to, std::uint32_t bytes) {
+    for (int first = 0; first < n; first += 32) {
+      const int i = first + warp.lane();
+      std::byte* mine = i < n ? to(i) : nullptr;
+      for (unsigned left = __ballot_sync(kAllLanes, mine != nullptr); left != 0;
+           left &= left - 1) {
+        auto* place = reinterpret_cast<Vec16*>(
+            __shfl_sync(kAllLanes, reinterpret_cast<std::uint64_t>(mine),
+                        __ffs(static_cast<int>(left)) - 1));
+        warp.for_each(static_cast<int>(bytes / sizeof(Vec16)),
+                      [&](int v) { place[v] = reinterpret_cast<const Vec16*>(stage_)[v]; });
+      }
+    }
+  }
+  __device__ __forceinline__ void commit(Warp& warp) { warp.sync(); }
+  __device__ __forceinline__ void retire(Warp& warp) { warp.sync(); }
+
+ private:
+#endif
+  std::byte* stage_;
+  std::uint64_t* barrier_;
+  std::uint32_t bytes_;
+};
+
+}  // namespace llep::cuda

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/exec/fault.hpp"
+
+namespace llep {
+
+enum class ExecutorKind : int { kHost, kCuda };
+
+/// Memory of a device; freed (unmapped) with the handle.
+using Memory = std::unique_ptr<std::byte, std::function<void(std::byte*)>>;
+
+/// Names a rank's shared memory to the others; plain data, exchanged through a Communicator.
+struct SharedMemoryHandle {
+  std::array<std::byte, 64> key = {};  // cudaIpcMemHandle_t, or a shared memory name
+  std::int64_t process = 0;            // ranks of one process share one mapping
+  std::uint64_t address = 0;           // valid in that process
+  std::uint64_t bytes = 0;
+};
+
+/// Where one rank's kernels run and its memory lives. One rank owns one device and one stream of
+/// work on it; launches are made by the executors' own launch functions.
+///
+/// Every call throws Error with what failed and what would help.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual ExecutorKind executor() const = 0;
+  /// "NVIDIA H200"; "host" for the host executor.
+  virtual std::string name() const = 0;
+
+  /// Zeroed, aligned to 256 bytes.
+  virtual Memory allocate(std::size_t bytes) = 0;
+  /// Zeroed host memory that kernels may read and write (cudaHostAlloc).
+  virtual Memory allocate_pinned(std::size_t bytes) = 0;
+
+  /// Zeroed device memory that other ranks of the node can map.
+  virtual Memory allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) = 0;
+  /// Maps a peer's shared memory for this device's kernels.
+  virtual Memory open_shared(const SharedMemoryHandle& handle) = 0;
+  /// Called once all ranks have opened it: nothing of its name stays behind.
+  virtual void close_shared_name(const SharedMemoryHandle& handle) = 0;
+
+  /// Blocking, after all work launched before; any direction.
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void fill(void* to, int byte, std::size_t bytes) = 0;
+  /// Returns when everything launched has ended. A kernel that faulted has ended as well.
+  virtual void synchronize() = 0;
+
+  /// Marks this point of the stream; numbers below kNumMarks.
+  virtual void mark(int index) = 0;
+  /// Host-observed time between two marks that have passed, in microseconds.
+  virtual double elapsed_us(int from, int to) = 0;
+  static constexpr int kNumMarks = 4;
+
+  /// Work on the stream that lasts this long and does nothing.
+  virtual void delay(double us) = 0;
+
+  /// The record of the first wait that passed its deadline, shared by all kernels of the device.
+  virtual FaultSink& faults() = 0;
+};
+
+}  // namespace llep

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+namespace llep {
+
+/// What a wait was for.
+enum class WaitPhase : std::int32_t {
+  kNone,
+  kDispatchRouting,
+  kDispatchRow,
+  kCombineBegin,
+  kCombineRow,
+};
+
+constexpr const char* to_string(WaitPhase phase) {
+  switch (phase) {
+    case WaitPhase::kDispatchRouting: return "dispatch: routing";
+    case WaitPhase::kDispatchRow: return "dispatch: row";
+    case WaitPhase::kCombineBegin: return "combine: begin";
+    case WaitPhase::kCombineRow: return "combine: row";
+    case WaitPhase::kNone: break;
+  }
+  return "none";
+}
+
+/// The first wait of a device that passed its deadline. -1: does not apply.
+struct FaultRecord {
+  WaitPhase phase = WaitPhase::kNone;
+  std::int32_t rank = -1;    // who waited
+  std::int32_t peer = -1;    // for whom
+  std::int32_t expert = -1;  // global
+  std::int32_t token = -1;   // of the source rank (dispatch) or of the waiting rank (combine)
+  std::uint64_t expected = 0;
+  std::uint64_t seen = 0;
+};
+
+/// Where the waits of one device report. Plain data: kernels carry it by value.
+struct FaultSink {
+  FaultRecord* record = nullptr;     // host memory
+  std::uint32_t* raised = nullptr;   // device memory; non-zero: every wait gives up
+  std::uint64_t timeout_ns = 10'000'000'000;
+  std::int32_t rank = 0;
+};
+
+}  // namespace llep

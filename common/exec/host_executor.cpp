@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "common/exec/host_executor.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace llep::host {
+
+namespace {
+
+template <class T>
+T load_acquire(const T* word) {
+  return std::atomic_ref(const_cast<T&>(*word)).load(std::memory_order_acquire);
+}
+
+void raise_fault(const FaultSink& faults, const FaultRecord& record) {
+  std::uint32_t nobody = 0;
+  std::atomic_ref raised(*faults.raised);
+  if (raised.compare_exchange_strong(nobody, 1)) *faults.record = record;
+}
+
+}  // namespace
+
+bool Warp::wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase) const {
+  // Two cores carry many ranks of many warps: give the core away, then sleep so that the
+  // scheduler does not go round among waiters alone.
+  constexpr int kYields = 64;
+  constexpr auto kNap = std::chrono::microseconds(50);
+  std::uint64_t deadline = 0;
+  for (int polls = 0;; ++polls) {
+    const std::uint64_t seen = load_acquire(what.word);
+    if (reached(seen, epoch)) return true;
+    if (load_acquire(faults_.raised) != 0) return false;
+    const std::uint64_t now = now_ns();
+    if (deadline == 0) deadline = now + faults_.timeout_ns;
+    if (now > deadline) {
+      raise_fault(faults_, FaultRecord{.phase = phase,
+                                       .rank = faults_.rank,
+                                       .peer = what.peer,
+                                       .expert = what.expert,
+                                       .token = what.token,
+                                       .expected = epoch,
+                                       .seen = seen});
+      return false;
+    }
+    if (polls < kYields) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(kNap);
+    }
+  }
+}
+
+void Warp::fail_dirty(const char* what) {
+  std::fprintf(stderr, "llep: broken invariant: %s() on a warp whose lanes have not synced\n",
+               what);
+  std::abort();
+}
+
+}  // namespace llep::host

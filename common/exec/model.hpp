@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/annotations.hpp"
+
+/// The execution model. Kernel code is warp-uniform: every variable has one value per warp, and
+/// lanes exist only inside the primitives of the executors' `Warp` and `RowPipe`
+/// (host_executor.hpp, cuda_executor.cuh), which have the same members:
+///
+///   warp.one(f)            one lane acts; its return value is the warp's
+///   warp.one_later(f)      the same, but nobody waits for the value before `.get(warp)`
+///   warp.for_each(n, f)    f(i) for every i < n, in no order
+///   warp.block_for_each    the same, shared out among the warps of the block
+///   warp.sum / bits(n, f)  the sum / the bitwise or of all f(i)
+///   warp.lanes(n, f)       f(i) for i < n <= 32, kept per lane
+///   warp.wait_all(n, f, …) polls one word per lane until all have reached the epoch
+///   warp.signal(n, f, …)   one release, then one relaxed store per target
+///   warp.sync()            what lanes wrote is seen by all lanes
+///   warp.block_sync()      what warps wrote is seen by all warps of the block
+///
+/// Functions given to them only read what they capture; results come from return values or memory.
+/// (A mutated capture would work on the host and diverge on a GPU.)
+namespace llep {
+
+inline constexpr int kMaxLanes = 32;
+
+/// What a kernel grid looks like.
+struct GridShape {
+  int num_blocks = 1;
+  int warps_per_block = 1;
+  std::uint32_t stage_bytes = 0;   // per warp: what its row pipe holds; a multiple of 128
+  std::uint32_t shared_bytes = 0;  // per block, beside the stages
+};
+
+/// The word a lane waits for, and what to report if it never comes. No word: nothing to wait for.
+struct Awaited {
+  const std::uint64_t* word = nullptr;
+  std::int32_t peer = -1;
+  std::int32_t expert = -1;
+  std::int32_t token = -1;
+};
+
+/// 16 bytes: the widest ordinary load and store.
+struct alignas(16) Vec16 {
+  std::uint32_t word[4] = {};
+};
+
+/// Epochs grow forever; the comparison survives a wrap.
+constexpr bool reached(std::uint64_t seen, std::uint64_t epoch) {
+  return static_cast<std::int64_t>(seen - epoch) >= 0;
+}
+
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+constexpr int divide_up(int value, int by) { return (value + by - 1) / by; }
+
+}  // namespace llep

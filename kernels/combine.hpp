@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "kernels/arguments.hpp"
+#include "transport/wire.hpp"
+
+/// Combine: every expert output row back to its token's owner, who adds them up.
+///
+///   send half     the begin signal to every rank, then each row of the books
+///   receive half  wait for a token's rows, weighted sum in k order
+namespace llep::combine {
+
+template <class Warp, class W>
+LLEP_DEVICE void send_begin(Warp& warp, const W& wire, const CombineArgs& args,
+                            std::uint64_t epoch) {
+  const int parity = static_cast<int>(epoch & 1);
+  wire.signal(
+      warp, args.layout.shape.num_ranks,
+      [&](int i) {
+        return Destination{.peer = (args.rank + 1 + i) % args.layout.shape.num_ranks,
+                           .offset = args.layout.begin_word(parity, args.rank)};
+      },
+      epoch);
+}
+
+/// One row, whole or in chunks, to the window of the token's owner; then its signal.
+template <class Warp, class Pipe, class W>
+LLEP_DEVICE void send_row(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& args,
+                          std::uint64_t epoch, int entry_index) {
+  const EpLayout& layout = args.layout;
+  const int parity = static_cast<int>(epoch & 1);
+  const BookEntry entry = args.books.entries[entry_index];
+  const auto* row = reinterpret_cast<const std::byte*>(
+      args.in.expert_output + static_cast<std::size_t>(entry.packed_row) *
+                                  static_cast<std::size_t>(layout.shape.hidden));
+  const std::uint32_t row_bytes = layout.combine_row_bytes();
+  for (std::uint32_t first = 0; first < row_bytes; first += pipe.stage_bytes()) {
+    const std::uint32_t bytes =
+        row_bytes - first < pipe.stage_bytes() ? row_bytes - first : pipe.stage_bytes();
+    if (first > 0) pipe.retire(warp);
+    pipe.load(warp, row + first, bytes);
+    pipe.wait(warp);
+    wire.put(
+        warp, pipe, 1,
+        [&](int) {
+          return Destination{
+              .peer = entry.source,
+              .offset = layout.combine_row(parity, entry.token, entry.k) + first};
+        },
+        bytes);
+  }
+  wire.commit(warp, pipe);
+  if (entry_index == args.dropped_entry) return;
+  wire.signal(
+      warp, 1,
+      [&](int) {
+        return Destination{.peer = entry.source,
+                           .offset = layout.combine_word(parity, entry.token, entry.k)};
+      },
+      epoch);
+}
+
+/// A part of one token's output row.
+template <class Warp, class W>
+LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
+                             std::uint64_t epoch, int token, int first_vec) {
+  const EpLayout& layout = args.layout;
+  const MoeShape& shape = layout.shape;
+  const int parity = static_cast<int>(epoch & 1);
+  const std::int64_t* selected = args.in.topk_idx + token * shape.num_topk;
+  const float* weights = args.in.topk_weights + token * shape.num_topk;
+  const std::uint32_t valid = warp.bits(shape.num_topk, [&](int k) {
+    return selected[k] >= 0 && selected[k] < shape.num_experts ? 1U << k : 0U;
+  });
+  wire.wait(
+      warp, shape.num_topk,
+      [&](int k) {
+        if ((valid >> k & 1U) == 0) return Awaited{};
+        const auto expert = static_cast<int>(selected[k]);
+        return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
+                           wire.local(layout.combine_word(parity, token, k))),
+                       .peer = shape.owner(expert),
+                       .expert = expert,
+                       .token = token};
+      },
+      epoch, WaitPhase::kCombineRow);
+  const auto row = [&](int k) {
+    return reinterpret_cast<const Vec16*>(wire.local(layout.combine_row(parity, token, k)));
+  };
+  const auto weight = [&](int k) { return weights[k]; };
+  const int num_vecs = shape.hidden / kVecColumns;
+  const int left = num_vecs - first_vec;
+  weighted_sum(
+      warp,
+      reinterpret_cast<Vec16*>(args.out) +
+          static_cast<std::size_t>(token) * static_cast<std::size_t>(num_vecs),
+      WeightedRows<decltype(row), decltype(weight)>{
+          .num_rows = shape.num_topk, .valid = valid, .row = row, .weight = weight},
+      first_vec, left < args.part_vecs ? left : args.part_vecs);
+}
+
+/// No receive half ends before it has seen every rank's begin of this epoch: two buffers suffice.
+template <class Warp, class W>
+LLEP_DEVICE void wait_for_begins(Warp& warp, const W& wire, const CombineArgs& args,
+                                 std::uint64_t epoch) {
+  const int parity = static_cast<int>(epoch & 1);
+  wire.wait(
+      warp, args.layout.shape.num_ranks,
+      [&](int source) {
+        return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
+                           wire.local(args.layout.begin_word(parity, source))),
+                       .peer = source};
+      },
+      epoch, WaitPhase::kCombineBegin);
+}
+
+/// The kernel.
+template <Halves kHalves, class Warp, class Pipe, class W>
+  requires Wire<W, Warp, Pipe>
+LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& args) {
+  const MoeShape& shape = args.layout.shape;
+  const int num_entries = sends(kHalves) ? args.books.first_entry[shape.num_ranks] : 0;
+  const int num_items = 1 + num_entries;  // the begin signal, then the rows
+  const OpStart start = begin_op<kHalves>(warp, args.counters);
+
+  if constexpr (sends(kHalves)) {
+    // Every rank starts with the rows of the rank after it, so that not all send to one.
+    const int next = (args.rank + 1) % shape.num_ranks;
+    const int offset = args.books.first_entry[next];
+    SendQueue(args.counters, start, num_items, warp.num_blocks()).run(warp, [&](int item) {
+      if (item == 0) {
+        send_begin(warp, wire, args, start.epoch);
+      } else {
+        const int entry = item - 1 + offset;
+        send_row(warp, pipe, wire, args, start.epoch,
+                 entry < num_entries ? entry : entry - num_entries);
+      }
+    });
+    wire.flush(warp);
+  }
+  if constexpr (receives(kHalves)) {
+    const int parts = divide_up(shape.hidden / kVecColumns, args.part_vecs);
+    const int stride = warp.num_blocks() * warp.num_warps();
+    const int me = (warp.num_warps() - 1 - warp.index()) * warp.num_blocks() + warp.block();
+    for (int unit = me; unit < args.in.num_tokens * parts; unit += stride) {
+      reduce_part(warp, wire, args, start.epoch, unit / parts, unit % parts * args.part_vecs);
+    }
+    if (me == 0) wait_for_begins(warp, wire, args, start.epoch);
+    wire.drain(warp);
+  }
+  end_op<kHalves>(warp, args.counters);
+}
+
+}  // namespace llep::combine

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+
+#include "kernels/arguments.hpp"
+#include "kernels/upkeep.hpp"
+#include "transport/transport.hpp"
+
+namespace llep {
+
+/// Starts kernels on one rank's device, whichever executor it has. Work runs in launch order; on
+/// the host executor a launch returns when the grid has ended.
+class Launcher {
+ public:
+  virtual ~Launcher() = default;
+
+  virtual void dispatch(Halves halves, const AnyWire& wire, const DispatchArgs& args) = 0;
+  virtual void combine(Halves halves, const AnyWire& wire, const CombineArgs& args) = 0;
+
+  virtual void fill(const FillRows& work) = 0;
+  virtual void poison(const PoisonRows& work) = 0;
+  virtual void expert(const ApplyExpert& work) = 0;
+  virtual void compare(const CompareRows& work) = 0;
+};
+
+/// The launcher of the device's executor. Throws Error(kUnavailable) when this build has none.
+std::unique_ptr<Launcher> make_launcher(Device& device);
+
+}  // namespace llep

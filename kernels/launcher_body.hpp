@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <utility>
+
+#include "kernels/combine.hpp"
+#include "kernels/dispatch.hpp"
+#include "kernels/launcher.hpp"
+
+namespace llep {
+
+/// One kernel: plain data that a warp runs.
+template <Halves kHalves, DispatchDtype kDtype, class W>
+struct DispatchBody {
+  W wire;
+  DispatchArgs args;
+  template <class Warp, class Pipe>
+  LLEP_DEVICE void operator()(Warp& warp, Pipe& pipe) const {
+    dispatch::run<kHalves, kDtype>(warp, pipe, wire, args);
+  }
+};
+
+template <Halves kHalves, class W>
+struct CombineBody {
+  W wire;
+  CombineArgs args;
+  template <class Warp, class Pipe>
+  LLEP_DEVICE void operator()(Warp& warp, Pipe& pipe) const {
+    combine::run<kHalves>(warp, pipe, wire, args);
+  }
+};
+
+/// What a launcher needs of its executor.
+///   launch(grid, body)          starts a kernel
+///   most_stage_bytes(shared)    the largest stage beside `shared` bytes per block
+template <class Executor>
+class LauncherOn final : public Launcher {
+ public:
+  explicit LauncherOn(Executor executor) : executor_(std::move(executor)) {}
+
+  void dispatch(Halves halves, const AnyWire& wire, const DispatchArgs& args) override {
+    std::visit([&](const auto& w) { dispatch_over(halves, w, args); }, wire);
+  }
+  void combine(Halves halves, const AnyWire& wire, const CombineArgs& args) override {
+    std::visit([&](const auto& w) { combine_over(halves, w, args); }, wire);
+  }
+  void fill(const FillRows& work) override { executor_.launch(kNoStage, work); }
+  void poison(const PoisonRows& work) override { executor_.launch(kNoStage, work); }
+  void expert(const ApplyExpert& work) override { executor_.launch(kNoStage, work); }
+  void compare(const CompareRows& work) override { executor_.launch(kNoStage, work); }
+
+ private:
+  static constexpr GridShape kNoStage = {.stage_bytes = 128};
+
+  /// Stages hold a whole row if they can; fp8 rows are never cut.
+  GridShape grid_for(std::uint32_t row_bytes, std::uint32_t shared_bytes, bool whole) const {
+    const std::uint32_t most = executor_.most_stage_bytes(shared_bytes) / 128 * 128;
+    const auto row = static_cast<std::uint32_t>(round_up(row_bytes, 128));
+    if (whole && row > most) {
+      throw Error(ExitCode::kUsage, "a row of " + std::to_string(row_bytes) +
+                                        " bytes does not fit a warp's stage of " +
+                                        std::to_string(most) + "; use a smaller hidden size");
+    }
+    return {.stage_bytes = row < most ? row : most, .shared_bytes = shared_bytes};
+  }
+
+  template <class W>
+  void dispatch_over(Halves halves, const W& wire, const DispatchArgs& args) {
+    if (args.layout.dtype == DispatchDtype::kBf16) {
+      launch_dispatch<DispatchDtype::kBf16>(halves, wire, args);
+    } else {
+      launch_dispatch<DispatchDtype::kFp8>(halves, wire, args);
+    }
+  }
+  template <DispatchDtype kDtype, class W>
+  void launch_dispatch(Halves halves, const W& wire, const DispatchArgs& args) {
+    const auto shared = static_cast<std::uint32_t>(sizeof(OpStart)) +
+                        dispatch::Placement::bytes(args.layout.shape);
+    const GridShape grid =
+        grid_for(args.layout.dispatch_stride, shared, kDtype == DispatchDtype::kFp8);
+    switch (halves) {
+      case Halves::kSend:
+        return executor_.launch(grid, DispatchBody<Halves::kSend, kDtype, W>{wire, args});
+      case Halves::kReceive:
+        return executor_.launch(grid, DispatchBody<Halves::kReceive, kDtype, W>{wire, args});
+      case Halves::kBoth:
+        return executor_.launch(grid, DispatchBody<Halves::kBoth, kDtype, W>{wire, args});
+    }
+  }
+  template <class W>
+  void combine_over(Halves halves, const W& wire, const CombineArgs& args) {
+    const GridShape grid = grid_for(args.layout.combine_row_bytes(), sizeof(OpStart), false);
+    switch (halves) {
+      case Halves::kSend:
+        return executor_.launch(grid, CombineBody<Halves::kSend, W>{wire, args});
+      case Halves::kReceive:
+        return executor_.launch(grid, CombineBody<Halves::kReceive, W>{wire, args});
+      case Halves::kBoth:
+        return executor_.launch(grid, CombineBody<Halves::kBoth, W>{wire, args});
+    }
+  }
+
+  Executor executor_;
+};
+
+}  // namespace llep

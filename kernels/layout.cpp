@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "kernels/layout.hpp"
+
+#include <algorithm>
+
+namespace llep {
+
+namespace {
+
+constexpr std::uint64_t kBuffers = 2;  // by parity of the epoch
+
+EpLayout sizes_of(const EpAxes& axes) {
+  EpLayout layout;
+  layout.shape = axes.shape;
+  layout.dtype = axes.dtype;
+  layout.slots_per_token = axes.copies == DispatchCopies::kRank
+                               ? 1
+                               : std::min(axes.shape.num_topk, axes.shape.num_local_experts());
+  layout.dispatch_row_bytes = axes.dtype == DispatchDtype::kBf16
+                                  ? bf16_row_bytes(axes.shape.hidden)
+                                  : fp8_row_bytes(axes.shape.hidden);
+  layout.dispatch_stride = static_cast<std::uint32_t>(round_up(layout.dispatch_row_bytes, 16));
+  layout.routing_bytes = static_cast<std::uint32_t>(round_up(
+      static_cast<std::uint64_t>(axes.shape.max_tokens) *
+          static_cast<std::uint64_t>(axes.shape.num_topk) * sizeof(std::int16_t),
+      16));
+  return layout;
+}
+
+struct Counts {
+  std::uint64_t sources, slots, selections;
+};
+
+Counts counts_of(const EpLayout& layout) {
+  const MoeShape& shape = layout.shape;
+  const auto ranks = static_cast<std::uint64_t>(shape.num_ranks);
+  const auto tokens = static_cast<std::uint64_t>(shape.max_tokens);
+  return {.sources = kBuffers * ranks,
+          .slots = kBuffers * ranks * tokens * static_cast<std::uint64_t>(layout.slots_per_token),
+          .selections = kBuffers * tokens * static_cast<std::uint64_t>(shape.num_topk)};
+}
+
+void add_words(EpLayout& layout, FieldList& fields) {
+  const Counts counts = counts_of(layout);
+  layout.routing_words = fields.add("routing signals", counts.sources * sizeof(std::uint64_t));
+  layout.begin_words = fields.add("begin signals", counts.sources * sizeof(std::uint64_t));
+  layout.dispatch_words = fields.add("dispatch signals", counts.slots * sizeof(std::uint64_t));
+  layout.combine_words = fields.add("combine signals", counts.selections * sizeof(std::uint64_t));
+}
+
+}  // namespace
+
+std::uint64_t signal_bytes(const EpAxes& axes) {
+  EpLayout layout = sizes_of(axes);
+  FieldList fields;
+  add_words(layout, fields);
+  return fields.total_bytes();
+}
+
+PlannedLayout plan_layout(const EpAxes& axes, std::uint64_t signal_bytes) {
+  PlannedLayout plan{.layout = sizes_of(axes), .fields = {}};
+  EpLayout& layout = plan.layout;
+  FieldList& fields = plan.fields;
+  add_words(layout, fields);
+  if (signal_bytes > fields.total_bytes()) {
+    fields.add("signals of other cases", signal_bytes - fields.total_bytes());
+  }
+  const Counts counts = counts_of(layout);
+  layout.routing = fields.add("routing", counts.sources * layout.routing_bytes);
+  layout.dispatch_rows = fields.add("dispatch window", counts.slots * layout.dispatch_stride);
+  layout.combine_rows =
+      fields.add("combine window", counts.selections * layout.combine_row_bytes());
+  if (axes.zero_copy) {
+    layout.expert_output =
+        fields.add("expert output", static_cast<std::uint64_t>(axes.shape.num_local_experts()) *
+                                        static_cast<std::uint64_t>(axes.shape.capacity()) *
+                                        layout.combine_row_bytes());
+  }
+  return plan;
+}
+
+}  // namespace llep
