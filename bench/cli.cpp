@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "bench/cli.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "bench/option_values.hpp"
+#include "common/error.hpp"
+#include "common/version.hpp"
+
+namespace llep {
+namespace {
+
+constexpr const char* kSummary =
+    "Benchmarks of mixture-of-experts dispatch and combine. Start with mpirun, one process a "
+    "device.";
+constexpr const char* kRunFooter =
+    "FAULT is KIND:rank=R,iter=I|all[,us=N][,op=dispatch|combine]; KIND is corrupt, drop, "
+    "misroute,\n"
+    "delay (us: its length, 1000 if not given), hang or kill; timed iterations count from 0.\n"
+    "Every option is also an environment variable (--num-tokens: LLEP_NUM_TOKENS) and a key of\n"
+    "the config file (\"num-tokens\"). Command line > environment > config > default.\n"
+    "Exit codes: 0 ok, 1 internal error, 2 usage, 3 wrong data, 4 deadline passed,\n"
+    "5 transport or device unavailable.";
+
+std::string default_text(const OptionKey& key) {
+  const nlohmann::ordered_json value = key.show(RunOptions());
+  if (value.is_null()) return "";
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{}", value.get<double>());
+  if (!value.is_array()) return value.dump();
+  std::string text;
+  for (const auto& element : value) {
+    text += text.empty() ? "" : ",";
+    text += element.is_string() ? element.get<std::string>() : element.dump();
+  }
+  return text;
+}
+
+/// CLI11 only splits the command line; values are read by the keys, as from the other sources.
+CLI::Option* add_key(CLI::App& app, const OptionKey& key) {
+  const std::string names = (key.brief.empty() ? "" : "-" + key.brief + ",") + "--" + key.name;
+  if (key.kind == OptionKey::Kind::kFlag) {
+    return app.add_flag(names)->description(key.help)->group(key.group);
+  }
+  return app.add_option(names)
+      ->description(key.help)
+      ->group(key.group)
+      ->type_name(key.values)
+      ->default_str(default_text(key))
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+/// `llep run` on the command line, before any value is read.
+class RunCommand {
+ public:
+  explicit RunCommand(CLI::App& app)
+      : app_(*app.add_subcommand("run", "Times dispatch and combine, checks every row")) {
+    app_.footer(kRunFooter);
+    config_ = app_.add_option("--config")
+                  ->description("options as JSON, keyed by their long names")
+                  ->type_name("FILE");
+    for (const OptionKey& key : run_keys()) options_.emplace_back(&key, add_key(app_, key));
+  }
+
+  bool given() const { return app_.parsed(); }
+
+  RunOptions options(const Environment& environment) const {
+    RunOptions options;
+    const std::string config = config_path(environment);
+    if (!config.empty()) apply_settings(read_config(config), options);
+    apply_settings(read_environment(environment), options);
+    apply_settings(settings(), options);
+    if (options.inject && options.inject->iteration.value_or(0) >= options.iters) {
+      usage_error(fmt::format("--inject: iter={} is not below --iters {}",
+                              *options.inject->iteration, options.iters));
+    }
+    return options;
+  }
+
+ private:
+  std::string config_path(const Environment& environment) const {
+    if (config_->count() > 0) return config_->results().back();
+    const auto found = environment.find("LLEP_CONFIG");
+    return found == environment.end() ? "" : found->second;
+  }
+
+  std::vector<Setting> settings() const {
+    std::vector<Setting> settings;
+    for (const auto& [key, option] : options_) {
+      if (option->count() > 0) settings.push_back({key, "--" + key->name, option->results()});
+    }
+    return settings;
+  }
+
+  CLI::App& app_;
+  CLI::Option* config_ = nullptr;
+  std::vector<std::pair<const OptionKey*, CLI::Option*>> options_;
+};
+
+}  // namespace
+
+Command parse_command_line(int argc, const char* const* argv, const Environment& environment) {
+  CLI::App app(kSummary, "llep");
+  app.require_subcommand(0, 1);  // none: said below in our words
+  app.set_version_flag("--version", fmt::format("llep {} ({})", kVersion, kGitRevision));
+  const RunCommand run(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return PrintText{app.help()};  // of the subcommand, where one is named
+  } catch (const CLI::CallForVersion& version) {
+    return PrintText{fmt::format("{}\n", version.what())};
+  } catch (const CLI::ParseError& error) {
+    usage_error(fmt::format("{} (see llep --help, llep run --help)", error.what()));
+  }
+  if (!run.given()) usage_error("what to do is missing, such as llep run (see llep --help)");
+  return run.options(environment);
+}
+
+}  // namespace llep

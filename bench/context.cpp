@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#include "bench/context.hpp"
+
+#include <array>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace llep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Beside the run keys' own.
+constexpr std::array kRecordedVariables = {
+    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_MAX_CONNECTIONS",
+    "CUDA_MODULE_LOADING",  "OMPI_MCA_btl",
+    "OMPI_MCA_pml",         "UCX_TLS",
+};
+
+/// Values that may name a device, a user or a folder.
+constexpr std::array kPrivateVariables = {"CUDA_VISIBLE_DEVICES", "LLEP_CONFIG", "LLEP_JSON"};
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json per_rank(const ContextInfo& context, Json (*show)(const RankInfo&)) {
+  Json list = Json::array();
+  for (const RankInfo& rank : context.ranks) list.push_back(show(rank));
+  return list;
+}
+
+Json environment_json(const ContextInfo& context, bool anonymous) {
+  Json json = Json::object();
+  for (const auto& [name, value] : context.environment) json[name] = value;
+  if (!anonymous) return json;
+  for (const char* name : kPrivateVariables) {
+    if (json.contains(name)) json[name] = nullptr;
+  }
+  return json;
+}
+
+Json arguments_json(const RunOptions& options) {
+  Json json = to_json(options);
+  if (options.anonymous) json["json"] = nullptr;
+  return json;
+}
+
+Json note(const ContextInfo& context) {
+  if (context.executor == ExecutorKind::kCuda) return nullptr;
+  return "host executor: timings are not GPU timings";
+}
+
+Json device_json(const RankInfo& rank) {
+  return {{"name", rank.device}, {"uuid", or_null(rank.uuid)}};
+}
+
+Json anonymous_device_json(const RankInfo& rank) {
+  return {{"name", rank.device}, {"uuid", nullptr}};
+}
+
+}  // namespace
+
+const char* to_string(ExecutorKind executor) {
+  return executor == ExecutorKind::kHost ? "host" : "cuda";
+}
+
+std::string utc_time(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts = {};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text = {};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
+Environment recorded_environment(const Environment& environment) {
+  Environment recorded;
+  const auto record = [&](const std::string& name) {
+    const auto found = environment.find(name);
+    if (found != environment.end()) recorded.insert(*found);
+  };
+  for (const char* name : kRecordedVariables) record(name);
+  for (const OptionKey& key : run_keys()) record(key.environment_name());
+  record("LLEP_CONFIG");
+  return recorded;
+}
+
+nlohmann::ordered_json to_json(const ContextInfo& context, const RunOptions& options) {
+  const bool anonymous = options.anonymous;
+  const Json hosts = per_rank(context, [](const RankInfo& rank) { return Json(rank.host); });
+  return {
+      {"world_size", context.world_size()},
+      {"num_nodes", context.num_nodes},
+      {"executor", to_string(context.executor)},
+      {"note", note(context)},
+      {"shared_gpus", context.shared_gpus},
+      {"devices", per_rank(context, anonymous ? anonymous_device_json : device_json)},
+      {"hosts", anonymous ? Json(nullptr) : hosts},
+      {"placement", per_rank(context, [](const RankInfo& rank) { return Json(rank.placement); })},
+      {"cuda_driver", or_null(context.cuda_driver)},
+      {"cuda_runtime", or_null(context.cuda_runtime)},
+      {"mpi_library", context.mpi_library},
+      {"llep_version", context.version},
+      {"git_revision", context.git_revision},
+      {"start_time", context.start_time},
+      {"stand_ins", context.stand_ins},
+      {"arguments", arguments_json(options)},
+      {"environment", environment_json(context, anonymous)},
+  };
+}
+
+}  // namespace llep

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bench/result.hpp"
+
+/// The numbers that table and JSON share.
+namespace llep {
+
+/// Of values by rank.
+struct Spread {
+  double min = 0;
+  double avg = 0;
+  double max = 0;
+};
+
+std::optional<Spread> spread(std::span<const double> values);  // nothing: there are none
+
+/// GB/s, 1e9 bytes per second.
+struct Bandwidth {
+  Spread per_rank;   // own bytes by own mean time
+  double aggregate;  // bytes of all ranks by the mean of the slowest rank's times
+};
+
+/// Nothing where bytes or times are unknown. bytes: [num_ranks]; us: [num_ranks][num_iterations].
+std::optional<Bandwidth> bandwidth(std::span<const std::uint64_t> bytes,
+                                   const std::vector<std::vector<double>>& us);
+
+/// Of one op within its case: a failure that a check found is that op's alone, any other is all
+/// ops'.
+CaseStatus op_status(const CaseResult& result, Op op);
+
+/// The measurement of one op; null where there is none.
+const OpResult* find_op(const CaseResult& result, Op op);
+
+/// Whether there are times to report.
+bool measured(const OpResult& op);
+
+}  // namespace llep

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+#include "bench/option_keys.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "bench/option_values.hpp"
+
+namespace llep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Kind = OptionKey::Kind;
+using Values = std::vector<std::string>;
+
+constexpr std::array kDtypes = {DispatchDtype::kBf16, DispatchDtype::kFp8};
+constexpr std::array kCopies = {DispatchCopies::kRank, DispatchCopies::kSelection};
+constexpr std::array kPhases = {Phases::kFused, Phases::kSplit};
+constexpr std::array kOps = {Op::kDispatch, Op::kCombine, Op::kPair};
+constexpr std::array kDevices = {DeviceChoice::kAuto, DeviceChoice::kCuda, DeviceChoice::kHost};
+constexpr std::array kBindings = {Binding::kAuto, Binding::kNone};
+constexpr std::array kPayloads = {Payload::kHash, Payload::kReference};
+
+/// A name that parse_choice can look up like an enumerator.
+struct TransportName {
+  const char* name;
+  friend const char* to_string(TransportName transport) { return transport.name; }
+};
+constexpr std::array kTransports = {TransportName{"ipc"}, TransportName{"auto"}};
+
+/// What the help says of a key; the rest follows from the member's type.
+struct About {
+  const char* name;
+  const char* brief;
+  const char* group;
+  const char* values;
+  const char* help;
+};
+
+OptionKey make_key(const About& about, Kind kind) {
+  return {.name = about.name,
+          .brief = about.brief,
+          .kind = kind,
+          .group = about.group,
+          .values = about.values,
+          .help = about.help,
+          .set = {},
+          .show = {}};
+}
+
+void refuse_repeats(const Values& values) {
+  Values sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  if (twice != sorted.end()) usage_error("'" + *twice + "' is listed twice");
+}
+
+/// An axis of the sweep: `parse` reads one value, `show_one` is its inverse.
+template <class T, class Parse, class ShowOne>
+OptionKey axis(const About& about, std::vector<T> RunOptions::*member, Parse parse,
+               ShowOne show_one) {
+  OptionKey key = make_key(about, Kind::kList);
+  key.set = [=](RunOptions& options, const Values& values) {
+    refuse_repeats(values);
+    std::vector<T> parsed;
+    std::transform(values.begin(), values.end(), std::back_inserter(parsed), parse);
+    options.*member = std::move(parsed);
+  };
+  key.show = [=](const RunOptions& options) {
+    if ((options.*member).empty()) return Json(nullptr);
+    Json list = Json::array();
+    for (const T& value : options.*member) list.push_back(show_one(value));
+    return list;
+  };
+  return key;
+}
+
+OptionKey int_axis(const About& about, std::vector<int> RunOptions::*member) {
+  return axis(
+      about, member, [](const std::string& text) { return parse_int(text, 1); },
+      [](int value) { return value; });
+}
+
+template <class T, std::size_t N>
+OptionKey choice_axis(const About& about, std::vector<T> RunOptions::*member,
+                      const std::array<T, N>& choices) {
+  return axis(
+      about, member, [&choices](const std::string& text) { return parse_choice<T>(text, choices); },
+      [](T value) { return to_string(value); });
+}
+
+template <class T, class Parse, class Show>
+OptionKey scalar(const About& about, T RunOptions::*member, Parse parse, Show show) {
+  OptionKey key = make_key(about, Kind::kScalar);
+  key.set = [=](RunOptions& options, const Values& values) {
+    options.*member = parse(values.front());
+  };
+  key.show = [=](const RunOptions& options) { return Json(show(options.*member)); };
+  return key;
+}
+
+OptionKey int_scalar(const About& about, int RunOptions::*member, int least) {
+  return scalar(
+      about, member, [least](const std::string& text) { return parse_int(text, least); },
+      [](int value) { return value; });
+}
+
+template <class T, std::size_t N>
+OptionKey choice(const About& about, T RunOptions::*member, const std::array<T, N>& choices) {
+  return scalar(
+      about, member, [&choices](const std::string& text) { return parse_choice<T>(text, choices); },
+      [](T value) { return to_string(value); });
+}
+
+OptionKey flag(const About& about, bool RunOptions::*member) {
+  OptionKey key = scalar(about, member, parse_bool, [](bool value) { return value; });
+  key.kind = Kind::kFlag;
+  return key;
+}
+
+/// Either key replaces what the other said, so that a later source can change its mind.
+OptionKey experts_key(const About& about, std::vector<int> RunOptions::*member,
+                      std::vector<int> RunOptions::*other) {
+  OptionKey key = int_axis(about, member);
+  key.set = [set = key.set, other](RunOptions& options, const Values& values) {
+    set(options, values);
+    (options.*other).clear();
+  };
+  return key;
+}
+
+OptionKey transport_key() {
+  return axis(
+      {"transport", "", "Axes", "LIST", "ipc or auto; auto chooses and says why"},
+      &RunOptions::transports,
+      [](const std::string& text) {
+        return std::string(parse_choice<TransportName>(text, kTransports).name);
+      },
+      [](const std::string& name) { return name; });
+}
+
+OptionKey uneven_tokens_key() {
+  OptionKey key = make_key({"uneven-tokens", "", "Routing and payload", "LIST|random",
+                            "tokens of each rank in rank order, none above --num-tokens"},
+                           Kind::kList);
+  key.set = [](RunOptions& options, const Values& values) {
+    options.uneven_tokens = parse_uneven_tokens(values);
+  };
+  key.show = [](const RunOptions& options) {
+    const UnevenTokens& uneven = options.uneven_tokens;
+    if (uneven.even()) return Json(nullptr);
+    return uneven.random ? Json("random") : Json(uneven.per_rank);
+  };
+  return key;
+}
+
+void add_axes(std::vector<OptionKey>& keys) {
+  using O = RunOptions;
+  constexpr const char* kShape = "Shape (lists make a cross product)";
+  constexpr const char* kAxes = "Axes";
+  keys.push_back(int_axis({"num-tokens", "t", kShape, "LIST", "tokens per rank"}, &O::num_tokens));
+  keys.push_back(
+      int_axis({"hidden", "d", kShape, "LIST", "elements of a row, multiples of 128"}, &O::hidden));
+  keys.push_back(int_axis({"num-topk", "k", kShape, "LIST", "experts of a token"}, &O::num_topk));
+  keys.push_back(experts_key({"num-experts", "e", kShape, "LIST", "experts of all ranks"},
+                             &O::num_experts, &O::experts_per_rank));
+  keys.push_back(experts_key({"experts-per-rank", "", kShape, "LIST", "instead of --num-experts"},
+                             &O::experts_per_rank, &O::num_experts));
+  keys.push_back(choice_axis({"dispatch-dtype", "", kAxes, "LIST", "bf16, fp8"},
+                             &O::dispatch_dtypes, kDtypes));
+  keys.push_back(choice_axis({"dispatch-copies", "", kAxes, "LIST",
+                              "rank: one copy per token and rank; selection: one per selection"},
+                             &O::dispatch_copies, kCopies));
+  keys.push_back(transport_key());
+  keys.push_back(choice_axis(
+      {"phases", "", kAxes, "LIST", "fused: send and receive in one launch; split: in two"},
+      &O::phases, kPhases));
+  keys.push_back(choice_axis({"op", "", kAxes, "LIST", "dispatch, combine, pair"}, &O::ops, kOps));
+}
+
+void add_device(std::vector<OptionKey>& keys) {
+  using O = RunOptions;
+  constexpr const char* kDevice = "Device";
+  keys.push_back(choice({"device", "", kDevice, "NAME", "where kernels run: auto, cuda, host"},
+                        &O::device, kDevices));
+  keys.push_back(
+      flag({"share-gpus", "", kDevice, "", "allow more ranks than GPUs"}, &O::share_gpus));
+  keys.push_back(choice({"bind", "", kDevice, "NAME", "bind ranks near their devices: auto, none"},
+                        &O::bind, kBindings));
+  keys.push_back(int_scalar({"host-blocks", "", kDevice, "N", "blocks of a host executor grid"},
+                            &O::host_blocks, 1));
+  keys.push_back(int_scalar({"host-warps", "", kDevice, "N", "warps of a host executor block"},
+                            &O::host_warps, 1));
+}
+
+void add_measurement(std::vector<OptionKey>& keys) {
+  using O = RunOptions;
+  constexpr const char* kMeasurement = "Measurement";
+  keys.push_back(
+      int_scalar({"iters", "n", kMeasurement, "N", "timed iterations, all count"}, &O::iters, 1));
+  keys.push_back(
+      int_scalar({"warmup", "w", kMeasurement, "N", "iterations before them"}, &O::warmup, 0));
+  keys.push_back(scalar({"timeout-ms", "", kMeasurement, "MS", "deadline of every wait"},
+                        &O::timeout_ms, parse_positive, [](double ms) { return ms; }));
+  keys.push_back(flag(
+      {"zero-copy", "", kMeasurement, "", "the expert writes straight into combine's send window"},
+      &O::zero_copy));
+}
+
+void add_routing_and_checks(std::vector<OptionKey>& keys) {
+  using O = RunOptions;
+  constexpr const char* kRouting = "Routing and payload";
+  constexpr const char* kChecks = "Checks";
+  keys.push_back(scalar({"seed", "", kRouting, "N", "of routing and payload; decimal or 0x..."},
+                        &O::seed, parse_seed, [](std::uint64_t seed) { return seed; }));
+  keys.push_back(scalar(
+      {"mask", "", kRouting, "N|SHARE", "selections of each rank to mask: 10, 0.1 or 10%"},
+      &O::mask, parse_mask,
+      [](MaskSpec mask) { return mask.share == 0.0 ? Json(mask.selections) : Json(mask.share); }));
+  keys.push_back(uneven_tokens_key());
+  keys.push_back(choice({"payload", "", kRouting, "NAME", "hash, or reference: the reference test"},
+                        &O::payload, kPayloads));
+  keys.push_back(scalar(
+      {"check", "", kChecks, "WHEN", "off, once, every:N (and first and last), all iterations"},
+      &O::check, parse_check, [](CheckPolicy check) { return to_string(check); }));
+  keys.push_back(
+      scalar({"inject", "", kChecks, "FAULT", "a fault on purpose, to see it caught; see below"},
+             &O::inject, parse_injection, [](const std::optional<Injection>& injection) {
+               return injection ? Json(to_string(*injection)) : Json(nullptr);
+             }));
+}
+
+void add_output(std::vector<OptionKey>& keys) {
+  using O = RunOptions;
+  constexpr const char* kOutput = "Output";
+  keys.push_back(scalar(
+      {"json", "J", kOutput, "FILE", "results; if not given results/local/<UTC time>.json"},
+      &O::json_path, [](const std::string& text) { return text; },
+      [](const std::string& path) { return path.empty() ? Json(nullptr) : Json(path); }));
+  keys.push_back(
+      flag({"anonymous", "", kOutput, "", "no host names, UUIDs or paths in it"}, &O::anonymous));
+  keys.push_back(flag({"verbose", "", kOutput, "", "say more on the way"}, &O::verbose));
+  keys.push_back(
+      flag({"dry-run", "", kOutput, "", "print cases and memory need, then stop"}, &O::dry_run));
+}
+
+std::vector<OptionKey> make_run_keys() {
+  std::vector<OptionKey> keys;
+  add_axes(keys);
+  add_device(keys);
+  add_measurement(keys);
+  add_routing_and_checks(keys);
+  add_output(keys);
+  return keys;
+}
+
+}  // namespace
+
+std::string OptionKey::environment_name() const {
+  std::string variable = "LLEP_";
+  for (const char c : name) {
+    variable += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  }
+  return variable;
+}
+
+const std::vector<OptionKey>& run_keys() {
+  static const std::vector<OptionKey> keys = make_run_keys();
+  return keys;
+}
+
+}  // namespace llep

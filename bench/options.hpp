@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/inject.hpp"
+#include "common/axes.hpp"
+#include "kernels/payload.hpp"
+
+namespace llep {
+
+enum class DeviceChoice { kAuto, kCuda, kHost };
+enum class Binding { kAuto, kNone };
+
+/// Which timed iterations are verified.
+struct CheckPolicy {
+  enum class Kind { kOff, kOnce, kEvery, kAll };
+  Kind kind = Kind::kEvery;
+  int every = 10;  // of kEvery: iterations 0, every, 2 * every, ... and the last
+
+  bool checks(int iteration, int num_iterations) const;
+  friend bool operator==(const CheckPolicy&, const CheckPolicy&) = default;
+};
+
+/// How many selections of each rank become -1; at most one member is not zero.
+struct MaskSpec {
+  int selections = 0;  // per rank, clipped to the selections it has
+  double share = 0.0;  // of each rank's selections
+
+  /// Of a rank that has this many selections.
+  std::int64_t count(std::int64_t num_selections) const;
+  friend bool operator==(const MaskSpec&, const MaskSpec&) = default;
+};
+
+/// Tokens per rank: all have num_tokens, or a list of them in rank order, or random ones.
+struct UnevenTokens {
+  std::vector<int> per_rank = {};
+  bool random = false;
+
+  bool even() const { return per_rank.empty() && !random; }
+  friend bool operator==(const UnevenTokens&, const UnevenTokens&) = default;
+};
+
+/// Everything `llep run` can be told. Lists are axes of the sweep.
+struct RunOptions {
+  std::vector<int> num_tokens = {128};  // per rank
+  std::vector<int> hidden = {7168};     // elements of a row
+  std::vector<int> num_topk = {8};
+  std::vector<int> num_experts = {256};  // of all ranks; empty when experts_per_rank says it
+  std::vector<int> experts_per_rank;
+  std::vector<DispatchDtype> dispatch_dtypes = {DispatchDtype::kBf16};
+  std::vector<DispatchCopies> dispatch_copies = {DispatchCopies::kRank};
+  std::vector<Phases> phases = {Phases::kFused};
+  std::vector<std::string> transports = {"auto"};
+  std::vector<Op> ops = {Op::kDispatch, Op::kCombine};
+
+  DeviceChoice device = DeviceChoice::kAuto;
+  bool share_gpus = false;
+  Binding bind = Binding::kAuto;
+  int host_blocks = 2;  // of the host executor's grid
+  int host_warps = 4;   // per block
+
+  int iters = 20;
+  int warmup = 5;
+  double timeout_ms = 10'000;  // of every wait
+  bool zero_copy = false;      // the expert writes straight into combine's send window
+
+  std::string routing = "uniform";  // distribution the selections are drawn from
+  std::uint64_t seed = 0xB3C4;      // the reference test's
+  MaskSpec mask;
+  UnevenTokens uneven_tokens;
+  Payload payload = Payload::kHash;
+  CheckPolicy check;
+  std::optional<Injection> inject;
+
+  std::string json_path;  // empty: default_result_path()
+  bool anonymous = false;
+  bool verbose = false;
+  bool dry_run = false;
+
+  friend bool operator==(const RunOptions&, const RunOptions&) = default;
+};
+
+const char* to_string(DeviceChoice device);
+const char* to_string(Binding binding);
+const char* to_string(Payload payload);
+std::string to_string(const CheckPolicy& check);  // "every:10"
+std::string to_string(const MaskSpec& mask);      // "10", "0.1"
+
+/// All effective options by their long names; read back by --config it gives the same options.
+nlohmann::ordered_json to_json(const RunOptions& options);
+
+/// Equal exactly where all effective options are: what ranks compare before they start.
+std::string fingerprint(const RunOptions& options);
+
+}  // namespace llep

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include "bench/report_json.hpp"
+
+#include <nlohmann/json.hpp>
+#include <span>
+#include <variant>
+
+#include "bench/metrics.hpp"
+#include "common/statistics.hpp"
+
+namespace llep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json value_json(const ErrorValue& value) {
+  if (const auto* number = std::get_if<std::uint64_t>(&value)) return *number;
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  return nullptr;
+}
+
+Json spread_json(const std::optional<Spread>& spread) {
+  if (!spread) return nullptr;
+  return {{"min", spread->min}, {"avg", spread->avg}, {"max", spread->max}};
+}
+
+Json summary_json(const Summary& summary) {
+  return {{"samples", summary.samples},  {"min", summary.min},
+          {"avg", summary.avg},          {"p50", summary.p50},
+          {"p90", summary.p90},          {"p95", summary.p95},
+          {"p99", or_null(summary.p99)}, {"p99_9", or_null(summary.p99_9)},
+          {"max", summary.max},          {"stdev", summary.stdev}};
+}
+
+Json latency_json(const OpResult* op) {
+  if (op == nullptr || !measured(*op)) return nullptr;
+  return {{"clock", "host_observed"},
+          {"cross_rank_max", summary_json(summarize(max_over_ranks(op->us)))},
+          {"rank_mean", summary_json(summarize(mean_over_ranks(op->us)))}};
+}
+
+Json byte_class_json(std::span<const std::uint64_t> per_rank) {
+  if (per_rank.empty()) return nullptr;
+  std::uint64_t total = 0;
+  std::vector<double> values;
+  for (const std::uint64_t bytes : per_rank) {
+    total += bytes;
+    values.push_back(static_cast<double>(bytes));
+  }
+  return {{"total", total}, {"per_rank", spread_json(spread(values))}};
+}
+
+Json bytes_json(const OpResult* op) {
+  if (op == nullptr) return nullptr;
+  const ByteClasses& bytes = op->bytes;
+  return {{"logical", byte_class_json(bytes.logical)},
+          {"unique_rank", byte_class_json(bytes.unique_rank)},
+          {"self", byte_class_json(bytes.self)},
+          {"nvlink", byte_class_json(bytes.nvlink)},
+          {"rdma", byte_class_json(bytes.rdma)},
+          {"messages", byte_class_json(bytes.messages)}};
+}
+
+Json bandwidth_json(const OpResult* op) {
+  if (op == nullptr || !measured(*op)) return nullptr;
+  const auto logical = bandwidth(op->bytes.logical, op->us);
+  const auto unique_rank = bandwidth(op->bytes.unique_rank, op->us);
+  const auto per_rank = [](const std::optional<Bandwidth>& value) {
+    return value ? spread_json(value->per_rank) : Json(nullptr);
+  };
+  const auto aggregate = [](const std::optional<Bandwidth>& value) {
+    return value ? Json(value->aggregate) : Json(nullptr);
+  };
+  return {{"logical_per_rank", per_rank(logical)},
+          {"unique_rank_per_rank", per_rank(unique_rank)},
+          {"logical_aggregate", aggregate(logical)},
+          {"unique_rank_aggregate", aggregate(unique_rank)}};
+}
+
+Json config_json(const Case& one, const RunOptions& options) {
+  const Json arguments = to_json(options);
+  return {{"transport", one.transport},
+          {"dispatch_dtype", to_string(one.dtype)},
+          {"dispatch_copies", to_string(one.copies)},
+          {"phases", to_string(one.phases)},
+          {"mode", mode_label(options)},
+          {"num_ranks", one.shape.num_ranks},
+          {"num_experts", one.shape.num_experts},
+          {"num_topk", one.shape.num_topk},
+          {"hidden", one.shape.hidden},
+          {"num_tokens", one.shape.max_tokens},
+          {"routing", options.routing},
+          {"mask", arguments["mask"]},
+          {"uneven_tokens", arguments["uneven-tokens"]},
+          {"payload", arguments["payload"]},
+          {"zero_copy", options.zero_copy},
+          {"seed", options.seed},
+          {"iters", options.iters},
+          {"warmup", options.warmup},
+          {"check", arguments["check"]},
+          {"inject", arguments["inject"]}};
+}
+
+Json correctness_json(const OpResult* op) {
+  if (op == nullptr) return {{"passed", nullptr}, {"checked_iterations", 0}};
+  return {{"passed", or_null(op->passed)}, {"checked_iterations", op->checked_iterations}};
+}
+
+Json entry(const CaseResult& result, Op op, const ContextInfo& context, const RunOptions& options) {
+  const Case& which = result.which;
+  const OpResult* found = find_op(result, op);
+  const CaseStatus status = op_status(result, op);
+  const bool timed = found != nullptr && measured(*found);
+  const bool explained = status != CaseStatus::kOk && !result.reason.empty();
+  return {{"name", case_name(which, op, mode_label(options), routing_label(options))},
+          {"op", to_string(op)},
+          {"transport", which.transport},
+          {"executor", to_string(context.executor)},
+          {"status", to_string(status)},
+          {"reason", explained ? Json(result.reason) : Json(nullptr)},
+          {"config", config_json(which, options)},
+          {"latency_us", latency_json(found)},
+          {"cold_us", found == nullptr ? Json(nullptr) : or_null(found->cold_us)},
+          {"bytes", bytes_json(found)},
+          {"bandwidth_gbps", bandwidth_json(found)},
+          {"floor", nullptr},
+          {"floor_ratio", nullptr},
+          {"correctness", correctness_json(found)},
+          {"samples_us", timed ? Json(max_over_ranks(found->us)) : Json(nullptr)}};
+}
+
+}  // namespace
+
+nlohmann::ordered_json benchmark_entries(const CaseResult& result, const ContextInfo& context,
+                                         const RunOptions& options) {
+  Json entries = Json::array();
+  for (const Op op : result.which.ops) entries.push_back(entry(result, op, context, options));
+  return entries;
+}
+
+nlohmann::ordered_json to_json(const ErrorRecord& error) {
+  return {{"phase", error.phase},
+          {"rank", or_null(error.rank)},
+          {"peer", or_null(error.peer)},
+          {"expert", or_null(error.expert)},
+          {"row", or_null(error.row)},
+          {"token", or_null(error.token)},
+          {"column", or_null(error.column)},
+          {"expected", value_json(error.expected)},
+          {"seen", value_json(error.seen)},
+          {"message", error.message}};
+}
+
+}  // namespace llep

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "bench/context.hpp"
+#include "bench/options.hpp"
+#include "bench/result.hpp"
+
+/// The results file's blocks; results/schema.json says the same for machines, results/README.md
+/// for people. Unknown is null, never 0.
+namespace llep {
+
+inline constexpr int kSchemaVersion = 1;
+
+/// One entry of `benchmarks` for each op the case asks for, measured or not.
+nlohmann::ordered_json benchmark_entries(const CaseResult& result, const ContextInfo& context,
+                                         const RunOptions& options);
+
+/// One entry of `errors`.
+nlohmann::ordered_json to_json(const ErrorRecord& error);
+
+}  // namespace llep

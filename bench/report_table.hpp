@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "bench/context.hpp"
+#include "bench/options.hpp"
+#include "bench/result.hpp"
+
+namespace llep {
+
+inline constexpr int kTableWidth = 120;  // columns, no line is longer
+
+/// What the rows below have in common: executor, hardware, ranks, transport. Ends in a newline.
+std::string table_caption(const std::string& transport, const ContextInfo& context,
+                          const RunOptions& options);
+
+/// Names of the columns, and a second line with their units.
+std::string table_header(const RunOptions& options);
+
+/// A line for each op of the case; a case that was skipped or failed says why below.
+std::string table_rows(const CaseResult& result, const RunOptions& options);
+
+/// Prints rows as cases finish, and on a terminal which case is under way. For rank 0;
+/// context and options must outlive it.
+class TablePrinter {
+ public:
+  TablePrinter(const ContextInfo& context, const RunOptions& options, std::size_t num_cases,
+               std::FILE* table = stdout, std::FILE* progress = stderr);
+
+  /// Before a case: the progress line, in sweeps of several cases.
+  void begin(const Case& next);
+  /// After it: its rows, under a new caption where the transport changed.
+  void add(const CaseResult& result);
+
+ private:
+  void clear_progress() const;
+
+  const ContextInfo& context_;
+  const RunOptions& options_;
+  std::size_t num_cases_;
+  std::size_t begun_ = 0;
+  std::string transport_;  // of the caption last printed
+  std::FILE* table_;
+  std::FILE* progress_;
+  bool shows_progress_;
+};
+
+}  // namespace llep

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bench/context.hpp"
+#include "bench/options.hpp"
+#include "bench/result.hpp"
+
+namespace llep {
+
+/// results/local/<UTC time>.json, with a number appended where that is taken.
+std::filesystem::path default_result_path();
+
+/// Replaces `path` by `text` in one step: readers see the old file or the new one, and a failure
+/// leaves nothing behind. Creates missing folders. Throws Error(kUsage) with path and cause.
+void write_atomically(const std::filesystem::path& path, const std::string& text);
+
+/// The results file of one run, on rank 0. It is whole after every call and says
+/// `"complete": false` until finish().
+class ResultWriter {
+ public:
+  /// Writes the file for the first time, so that a path of no use is known before the first case.
+  ResultWriter(std::filesystem::path path, ContextInfo context, RunOptions options);
+
+  void add(const CaseResult& result);
+  void add(const ErrorRecord& error);  // of no case
+  void finish();
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void write() const;
+
+  std::filesystem::path path_;
+  ContextInfo context_;
+  RunOptions options_;
+  nlohmann::ordered_json document_;
+};
+
+}  // namespace llep

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include "bench/sweep.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bench/option_values.hpp"
+
+namespace llep {
+namespace {
+
+/// The cases of one transport, dtype, copies and phases: all shapes, tokens fastest.
+std::vector<MoeShape> expand_shapes(const RunOptions& options, int num_ranks) {
+  std::vector<int> num_experts = options.num_experts;
+  for (const int per_rank : options.experts_per_rank) {
+    if (per_rank > kMaxExperts / num_ranks) {
+      usage_error(fmt::format("--experts-per-rank: {} on {} ranks are more than {} experts",
+                              per_rank, num_ranks, kMaxExperts));
+    }
+    num_experts.push_back(per_rank * num_ranks);
+  }
+  std::vector<MoeShape> shapes;
+  for (const int experts : num_experts) {
+    for (const int topk : options.num_topk) {
+      for (const int hidden : options.hidden) {
+        for (const int tokens : options.num_tokens) {
+          shapes.push_back({.num_ranks = num_ranks,
+                            .num_experts = experts,
+                            .max_tokens = tokens,
+                            .hidden = hidden,
+                            .num_topk = topk});
+          validate(shapes.back());
+        }
+      }
+    }
+  }
+  return shapes;
+}
+
+void check_against_ranks(const RunOptions& options, int num_ranks) {
+  const auto& uneven = options.uneven_tokens.per_rank;
+  if (!uneven.empty() && static_cast<int>(uneven.size()) != num_ranks) {
+    usage_error(fmt::format("--uneven-tokens: {} values for {} ranks", uneven.size(), num_ranks));
+  }
+  const int most = uneven.empty() ? 0 : *std::max_element(uneven.begin(), uneven.end());
+  const int fewest = *std::min_element(options.num_tokens.begin(), options.num_tokens.end());
+  if (most > fewest) {
+    usage_error(fmt::format("--uneven-tokens: {} is above --num-tokens {}", most, fewest));
+  }
+  if (options.inject && options.inject->rank >= num_ranks) {
+    usage_error(
+        fmt::format("--inject: rank={}, but there are {} ranks", options.inject->rank, num_ranks));
+  }
+}
+
+}  // namespace
+
+bool Case::wants(Op op) const { return std::find(ops.begin(), ops.end(), op) != ops.end(); }
+
+std::vector<Case> expand(const RunOptions& options, int num_ranks) {
+  check_against_ranks(options, num_ranks);
+  std::vector<Op> ops = options.ops;
+  std::sort(ops.begin(), ops.end());
+  std::vector<Case> cases;
+  const auto shapes = expand_shapes(options, num_ranks);
+  for (const std::string& transport : options.transports) {
+    for (const DispatchDtype dtype : options.dispatch_dtypes) {
+      for (const DispatchCopies copies : options.dispatch_copies) {
+        for (const Phases phases : options.phases) {
+          for (const MoeShape& shape : shapes) {
+            cases.push_back({shape, dtype, copies, phases, transport, ops});
+          }
+        }
+      }
+    }
+  }
+  return cases;
+}
+
+std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing) {
+  const MoeShape& shape = one.shape;
+  return fmt::format("{}/{}/{}/{}/{}/{}/R{}/E{}/K{}/H{}/T{}/{}", to_string(op), one.transport,
+                     to_string(one.dtype), to_string(one.copies), to_string(one.phases), mode,
+                     shape.num_ranks, shape.num_experts, shape.num_topk, shape.hidden,
+                     shape.max_tokens, routing);
+}
+
+std::string mode_label(const RunOptions& options) {
+  return options.zero_copy ? "paired-zero-copy" : "paired";
+}
+
+std::string routing_label(const RunOptions& options) {
+  std::string label = options.routing;
+  if (options.mask != MaskSpec{}) label += "-mask" + to_string(options.mask);
+  if (!options.uneven_tokens.even()) label += "-uneven";
+  return label;
+}
+
+}  // namespace llep

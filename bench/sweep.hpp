@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/options.hpp"
+#include "common/axes.hpp"
+
+namespace llep {
+
+/// One combination of the axes. Its ops are timed within: dispatch and combine in one loop, pair
+/// in its own.
+struct Case {
+  MoeShape shape = {};
+  DispatchDtype dtype = DispatchDtype::kBf16;
+  DispatchCopies copies = DispatchCopies::kRank;
+  Phases phases = Phases::kFused;
+  std::string transport = "auto";  // as asked for; results carry what "auto" became
+  std::vector<Op> ops = {};        // each once, in the order of the enum
+
+  bool wants(Op op) const;
+  friend bool operator==(const Case&, const Case&) = default;
+};
+
+/// The cross product of the axes, tokens varying fastest, transports slowest. Throws Error(kUsage)
+/// with the option and value that do not fit the ranks or each other.
+std::vector<Case> expand(const RunOptions& options, int num_ranks);
+
+/// The stable name of a measurement:
+/// op/transport/dtype/copies/phases/mode/R4/E256/K8/H7168/T128/routing.
+std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing);
+
+/// How ops were timed: "paired", and "-zero-copy" where combine reads the send window.
+std::string mode_label(const RunOptions& options);
+
+/// "uniform", with what else shapes the traffic: "uniform-mask10-uneven".
+std::string routing_label(const RunOptions& options);
+
+}  // namespace llep

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "common/moe_shape.hpp"
+
+namespace llep {
+
+/// What dispatch sends of a token: one copy to each rank that needs it (the receiver expands it),
+/// or one copy per selection.
+enum class DispatchCopies : int { kRank, kSelection };
+
+/// Send and receive half of an op in one launch, or in two (the hook that overlaps compute).
+enum class Phases : int { kFused, kSplit };
+
+constexpr const char* to_string(DispatchDtype dtype) {
+  return dtype == DispatchDtype::kBf16 ? "bf16" : "fp8";
+}
+
+constexpr const char* to_string(DispatchCopies copies) {
+  return copies == DispatchCopies::kRank ? "rank" : "selection";
+}
+
+constexpr const char* to_string(Phases phases) {
+  return phases == Phases::kFused ? "fused" : "split";
+}
+
+}  // namespace llep

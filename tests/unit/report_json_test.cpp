@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+#include "bench/report_json.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bench/result_writer.hpp"
+#include "common/error.hpp"
+#include "tests/unit/report_fixture.hpp"
+
+namespace llep {
+namespace {
+
+using namespace report_fixture;
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+Json entry(const CaseResult& result, std::size_t index = 0) {
+  return benchmark_entries(result, make_context(), RunOptions()).at(index);
+}
+
+TEST(Benchmark, StatisticsAreOfTheSlowestRankFirst) {
+  const Json one = entry(make_result());
+  EXPECT_EQ(one["name"], "dispatch/ipc/bf16/rank/fused/paired/R2/E32/K4/H1024/T16/uniform");
+  EXPECT_EQ(one["latency_us"]["clock"], "host_observed");
+  EXPECT_EQ(one["latency_us"]["cross_rank_max"]["avg"], 15.0);
+  EXPECT_EQ(one["latency_us"]["rank_mean"]["avg"], 11.25);
+  EXPECT_EQ(one["samples_us"], Json({10.0, 20.0}));
+  EXPECT_EQ(one["cold_us"], 500.0);
+  EXPECT_EQ(one["correctness"], Json({{"passed", true}, {"checked_iterations", 2}}));
+}
+
+TEST(Benchmark, PercentilesNeedSamples) {
+  const auto summary = [](int samples) {
+    return entry(make_result(samples))["latency_us"]["cross_rank_max"];
+  };
+  EXPECT_TRUE(summary(99)["p99"].is_null());
+  EXPECT_EQ(summary(100)["p99"], 990.0);
+  EXPECT_TRUE(summary(100)["p99_9"].is_null());
+}
+
+TEST(Benchmark, BandwidthsAreNamedByTheirNumerator) {
+  // Rank 0 needs 15 us on average, rank 1 7.5 us; 60 KB in 15 us are 4 GB/s.
+  const Json gbps = entry(make_result())["bandwidth_gbps"];
+  EXPECT_EQ(gbps["logical_per_rank"], Json({{"min", 4.0}, {"avg", 6.0}, {"max", 8.0}}));
+  EXPECT_EQ(gbps["unique_rank_per_rank"], Json({{"min", 2.0}, {"avg", 2.0}, {"max", 2.0}}));
+  EXPECT_EQ(gbps["logical_aggregate"], 8.0);
+  EXPECT_EQ(gbps["unique_rank_aggregate"], 3.0);
+}
+
+TEST(Benchmark, UnknownIsNullAndZeroIsZero) {
+  CaseResult result = make_result();
+  result.ops[0].cold_us.reset();
+  result.ops[0].passed.reset();
+  result.ops[0].checked_iterations = 0;
+  const Json one = entry(result);
+  EXPECT_TRUE(one["cold_us"].is_null());
+  EXPECT_TRUE(one["correctness"]["passed"].is_null());
+  EXPECT_TRUE(one["bytes"]["nvlink"].is_null());
+  EXPECT_EQ(one["bytes"]["rdma"]["total"], 0);
+  EXPECT_EQ(one["bytes"]["unique_rank"]["total"], 45'000);
+  EXPECT_EQ(one["bytes"]["unique_rank"]["per_rank"]["min"], 15'000.0);
+}
+
+TEST(Benchmark, ASkippedCaseIsAnEntryWithItsReason) {
+  const Json one = entry(make_skipped(), 1);
+  EXPECT_EQ(one["op"], "combine");
+  EXPECT_EQ(one["status"], "skipped");
+  EXPECT_EQ(one["reason"], make_skipped().reason);
+  for (const char* field : {"latency_us", "cold_us", "bytes", "bandwidth_gbps", "samples_us"}) {
+    EXPECT_TRUE(one[field].is_null()) << field;
+  }
+}
+
+TEST(Benchmark, AWrongCombineIsNotDispatchsFault) {
+  EXPECT_EQ(entry(make_failed(), 0)["status"], "ok");
+  EXPECT_TRUE(entry(make_failed(), 0)["reason"].is_null());
+  EXPECT_EQ(entry(make_failed(), 1)["status"], "failed");
+  CaseResult deadline = make_result();
+  deadline.status = CaseStatus::kFailed;  // by no check: all ops' fault
+  EXPECT_EQ(entry(deadline, 0)["status"], "failed");
+}
+
+TEST(RowBytes, FollowTheWire) {
+  EXPECT_EQ(row_bytes(Op::kDispatch, DispatchDtype::kBf16, 7168), 14336);
+  EXPECT_EQ(row_bytes(Op::kDispatch, DispatchDtype::kFp8, 7168), 7168 + 4 * 56);
+  EXPECT_EQ(row_bytes(Op::kCombine, DispatchDtype::kFp8, 7168), 14336);
+  EXPECT_EQ(row_bytes(Op::kPair, DispatchDtype::kFp8, 7168), 7392 + 14336);
+}
+
+TEST(Context, AnonymousHoldsNoNames) {
+  RunOptions options;
+  options.json_path = "/home/somebody/x.json";
+  EXPECT_NE(to_json(make_context(), options).dump().find("secret-node"), std::string::npos);
+  options.anonymous = true;
+  const Json context = to_json(make_context(), options);
+  const std::string text = context.dump();
+  for (const char* hidden : {"secret-node", "GPU-", "somebody"}) {
+    EXPECT_EQ(text.find(hidden), std::string::npos) << hidden;
+  }
+  EXPECT_TRUE(context["hosts"].is_null());
+  EXPECT_EQ(context["environment"]["UCX_TLS"], "tcp");
+  EXPECT_EQ(context["world_size"], 2);
+}
+
+TEST(Context, TheHostExecutorIsLabelled) {
+  EXPECT_EQ(to_json(make_context(ExecutorKind::kHost), RunOptions())["note"],
+            "host executor: timings are not GPU timings");
+  EXPECT_TRUE(to_json(make_context(), RunOptions())["note"].is_null());
+}
+
+TEST(Context, RecordsAnAllowListOfTheEnvironment) {
+  const Environment recorded = recorded_environment({{"LLEP_NUM_TOKENS", "8"},
+                                                     {"LLEP_TOKEN", "secret"},
+                                                     {"OMPI_MCA_btl", "self,vader"},
+                                                     {"AWS_SECRET", "secret"}});
+  EXPECT_EQ(recorded, (Environment{{"LLEP_NUM_TOKENS", "8"}, {"OMPI_MCA_btl", "self,vader"}}));
+}
+
+TEST(Context, TimesAreUtc) {
+  EXPECT_EQ(utc_time(std::chrono::system_clock::time_point()), "1970-01-01T00:00:00Z");
+}
+
+/// A folder of its own for each test.
+class ResultFile : public testing::Test {
+ protected:
+  ResultFile() { fs::remove_all(folder_); }
+  ~ResultFile() override { fs::remove_all(folder_); }
+
+  static Json read(const fs::path& path) {
+    std::ifstream file(path);
+    return Json::parse(file);
+  }
+  std::size_t num_files() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+  }
+
+  fs::path folder_ = fs::path(testing::TempDir()) /
+                     ("llep_" + std::to_string(::getpid()) + "_" +
+                      testing::UnitTest::GetInstance()->current_test_info()->name());
+};
+
+TEST_F(ResultFile, IsWholeAfterEveryCase) {
+  const fs::path path = folder_ / "new" / "results.json";
+  ResultWriter writer(path, make_context(), RunOptions());
+  EXPECT_EQ(read(path)["complete"], false);
+  EXPECT_EQ(read(path)["benchmarks"].size(), 0U);
+  writer.add(make_result());
+  EXPECT_EQ(read(path)["complete"], false);
+  EXPECT_EQ(read(path)["benchmarks"].size(), 2U);
+  writer.add(make_failed());
+  writer.add(ErrorRecord{.phase = "connect", .message = "no"});
+  EXPECT_EQ(read(path)["errors"].size(), 2U);
+  EXPECT_EQ(read(path)["errors"][0]["expected"], "0x3f80 (1.0)");
+  EXPECT_EQ(read(path)["errors"][0]["seen"], 0);
+  EXPECT_TRUE(read(path)["errors"][0]["peer"].is_null());
+  writer.finish();
+  EXPECT_EQ(read(path)["complete"], true);
+  EXPECT_EQ(read(path)["schema_version"], kSchemaVersion);
+}
+
+TEST_F(ResultFile, OthersMayReadItAndNothingElseStays) {
+  const fs::path path = folder_ / "results.json";
+  ResultWriter(path, make_context(), RunOptions()).finish();
+  struct stat status = {};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0644U);
+  EXPECT_EQ(num_files(), 1U);
+}
+
+TEST_F(ResultFile, AFailedWriteLeavesTheOldFileAlone) {
+  fs::create_directories(folder_ / "taken");
+  EXPECT_THROW(write_atomically(folder_ / "taken", "{}"), Error);
+  EXPECT_TRUE(fs::is_directory(folder_ / "taken"));
+  EXPECT_EQ(num_files(), 1U);
+  EXPECT_THROW(write_atomically("/dev/null", "{}"), Error);
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST_F(ResultFile, ALinkStaysALink) {
+  fs::create_directories(folder_);
+  write_atomically(folder_ / "target.json", "old");
+  fs::create_symlink("target.json", folder_ / "link.json");
+  write_atomically(folder_ / "link.json", "{}");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link.json"));
+  EXPECT_EQ(fs::file_size(folder_ / "target.json"), 2U);
+}
+
+TEST_F(ResultFile, SurvivesWhatJsonCannotSay) {
+  ContextInfo context = make_context();
+  context.ranks[0].device = "\xff";
+  const fs::path path = folder_ / "results.json";
+  ResultWriter writer(path, context, RunOptions());
+  CaseResult result = make_result();
+  result.ops[0].us = {{0.0}, {0.0}};  // bytes in no time
+  writer.add(result);
+  EXPECT_TRUE(read(path)["benchmarks"][0]["bandwidth_gbps"]["logical_aggregate"].is_null());
+}
+
+/// Exit code of the validator, its words in `said`.
+int validate_file(const fs::path& path, std::string& said) {
+  const std::string source = LLEP_SOURCE_DIR;
+  const std::string command = "python3 '" + source + "/tests/host/validate_schema.py' '" + source +
+                              "/results/schema.json' '" + path.string() + "' 2>&1";
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) return -1;
+  std::array<char, 256> line = {};
+  while (std::fgets(line.data(), line.size(), pipe) != nullptr) said += line.data();
+  const int status = ::pclose(pipe);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+constexpr int kCannotTell = 77;
+constexpr int kNoPython = 127;
+
+TEST_F(ResultFile, IsValidBySchema) {
+  RunOptions options;
+  options.mask.share = 0.5;
+  options.uneven_tokens.per_rank = {1, 2};
+  options.inject = parse_injection("delay:rank=0,iter=1");
+  const fs::path path = folder_ / "results.json";
+  for (const ExecutorKind executor : {ExecutorKind::kHost, ExecutorKind::kCuda}) {
+    options.anonymous = executor == ExecutorKind::kHost;
+    ResultWriter writer(path, make_context(executor), options);
+    for (const CaseResult& result : {make_result(1000), make_skipped(), make_failed()}) {
+      writer.add(result);
+    }
+    writer.finish();
+    std::string said;
+    const int code = validate_file(path, said);
+    if (code == kCannotTell || code == kNoPython) GTEST_SKIP() << said;
+    EXPECT_EQ(code, 0) << said;
+  }
+  Json document = read(path);
+  document["benchmarks"][0]["correctness"]["passed"] = "yes";
+  document["context"].erase("world_size");
+  write_atomically(path, document.dump());
+  std::string said;
+  EXPECT_EQ(validate_file(path, said), 1);
+  EXPECT_NE(said.find("world_size"), std::string::npos);
+  EXPECT_NE(said.find("correctness/passed"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace llep
