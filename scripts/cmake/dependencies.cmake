@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+# What the program links: MPI::MPI_C, PkgConfig::hwloc, fmt::fmt, nlohmann_json::nlohmann_json,
+# CLI11::CLI11, Threads::Threads.
+
+include(FetchContent)
+find_package(Threads REQUIRED)
+find_package(MPI REQUIRED COMPONENTS C)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(hwloc REQUIRED IMPORTED_TARGET hwloc>=2.0)
+
+# The package `name` as installed, else (LLEP_FETCH_DEPS) its sources at `tag`.
+function(llep_find_or_fetch name minimum repository tag)
+  find_package(${name} ${minimum} QUIET)
+  if(${name}_FOUND)
+    message(STATUS "${name}: ${${name}_VERSION} at ${${name}_DIR}")
+    return()
+  endif()
+  if(NOT LLEP_FETCH_DEPS)
+    message(FATAL_ERROR "${name} >= ${minimum} is not installed. Install it (docs/building.md "
+      "names the packages), point CMake at it with -D${name}_ROOT=PREFIX, or let CMake download "
+      "it with -DLLEP_FETCH_DEPS=on")
+  endif()
+  message(STATUS "${name}: downloading ${tag} from ${repository}")
+  # SYSTEM: our warnings are not theirs to pass.
+  FetchContent_Declare(${name} GIT_REPOSITORY ${repository} GIT_TAG ${tag} GIT_SHALLOW ON SYSTEM)
+  FetchContent_MakeAvailable(${name})
+endfunction()
+
+llep_find_or_fetch(fmt 9.1 https://github.com/fmtlib/fmt.git 9.1.0)
+llep_find_or_fetch(nlohmann_json 3.11 https://github.com/nlohmann/json.git v3.11.3)
+llep_find_or_fetch(CLI11 2.1 https://github.com/CLIUtils/CLI11.git v2.4.1)
