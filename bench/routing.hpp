@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "bench/options.hpp"
+#include "common/communicator.hpp"
+#include "common/moe_shape.hpp"
+#include "kernels/reference.hpp"
+
+namespace llep {
+
+/// The reference test's seed.
+inline constexpr std::uint64_t kDefaultSeed = 0xB3C4;
+
+/// One rank's input of dispatch (topk_idx) and combine (both).
+struct RankRouting {
+  int num_tokens = 0;
+  std::vector<std::int64_t> topk_idx;  // [num_tokens, num_topk] global expert; -1: masked
+  std::vector<float> weights;          // [num_tokens, num_topk]
+
+  friend bool operator==(const RankRouting&, const RankRouting&) = default;
+};
+
+/// How routings are drawn. The same spec gives the same routing with every compiler and library.
+struct RoutingSpec {
+  std::uint64_t seed = kDefaultSeed;  // rank r draws from seed + r
+  MaskSpec mask;
+  UnevenTokens uneven_tokens;  // random: each rank draws from 0 ... max_tokens
+};
+
+/// Uniform routing: each token goes to the num_topk largest of num_experts scores |N(0,1)| + 1,
+/// largest first; weights are |N(0,1)|. Tokens, scores, weights and mask come from streams of their
+/// own, so changing the mask, or adding tokens, changes no other selection.
+///
+/// Throws Error(kUsage) where the spec does not fit the (valid) shape.
+RankRouting make_routing(const MoeShape& shape, const RoutingSpec& spec, int rank);
+
+/// The routings of all ranks, in rank order, padded to max_tokens.
+GlobalRouting global_routing(const MoeShape& shape, std::span<const RankRouting> ranks);
+
+/// Collective: as global_routing, each rank giving its own.
+GlobalRouting gather_routing(Communicator& comm, const MoeShape& shape, const RankRouting& mine);
+
+}  // namespace llep
