@@ -41,8 +41,8 @@ struct ExpectedDispatch {
   MoeShape shape;
   int rank = 0;
   std::vector<int> packed_recv_count;  // [num_local_experts]
-  std::vector<std::int64_t>
-      layout_range;               // [num_local_experts, num_ranks]: first row << 32 | count
+  /// [num_local_experts, num_ranks]: first row << 32 | count
+  std::vector<std::int64_t> layout_range;
   std::vector<ReceivedRow> rows;  // in (source, token, k) order
 
   int global_expert(int local_expert) const {
