@@ -33,7 +33,8 @@ struct RoutingSpec {
 
 /// Uniform routing: each token goes to the num_topk largest of num_experts scores |N(0,1)| + 1,
 /// largest first; weights are |N(0,1)|. Tokens, scores, weights and mask come from streams of their
-/// own, so changing the mask, or adding tokens, changes no other selection.
+/// own: a mask changes no other selection, and more tokens none of the first ones' experts and
+/// weights (which of them are masked does change).
 ///
 /// Throws Error(kUsage) where the spec does not fit the (valid) shape.
 RankRouting make_routing(const MoeShape& shape, const RoutingSpec& spec, int rank);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/combine.hpp"
@@ -33,6 +34,7 @@ struct CombineBody {
 /// What a launcher needs of its executor.
 ///   launch(grid, body)          starts a kernel
 ///   most_stage_bytes(shared)    the largest stage beside `shared` bytes per block
+///   num_warps()                 of the grid
 template <class Executor>
 class LauncherOn final : public Launcher {
  public:
@@ -88,7 +90,8 @@ class LauncherOn final : public Launcher {
     }
   }
   template <class W>
-  void combine_over(Halves halves, const W& wire, const CombineArgs& args) {
+  void combine_over(Halves halves, const W& wire, CombineArgs args) {
+    args.part_vecs = part_vecs(args.in.num_tokens, args.layout.shape.hidden);
     const GridShape grid = grid_for(args.layout.combine_row_bytes(), sizeof(OpStart), false);
     switch (halves) {
       case Halves::kSend:
@@ -98,6 +101,14 @@ class LauncherOn final : public Launcher {
       case Halves::kBoth:
         return executor_.launch(grid, CombineBody<Halves::kBoth, W>{wire, args});
     }
+  }
+
+  /// Rows are reduced in parts, about one for each warp: whole 32-lane steps, four at most, so
+  /// that a lane has enough loads under way.
+  int part_vecs(int num_tokens, int hidden) const {
+    const int vecs = hidden / kVecColumns;
+    const int per_warp = divide_up(num_tokens * vecs, executor_.num_warps());
+    return std::clamp(divide_up(per_warp, kMaxLanes), 1, 4) * kMaxLanes;
   }
 
   Executor executor_;

@@ -19,6 +19,7 @@ struct CudaExecutor {
     return (device->shared_bytes_per_block() - shared) / cuda::kWarpsPerBlock -
            static_cast<std::uint32_t>(sizeof(std::uint64_t));
   }
+  int num_warps() const { return device->num_blocks() * cuda::kWarpsPerBlock; }
 };
 
 }  // namespace

@@ -16,6 +16,9 @@ struct HostExecutor {
   }
   /// A fraction of a GPU's, so that rows are cut here as well.
   std::uint32_t most_stage_bytes(std::uint32_t /*shared*/) const { return 18 * 1024; }
+  int num_warps() const {
+    return device->options().num_blocks * device->options().warps_per_block;
+  }
 };
 
 }  // namespace
@@ -26,7 +29,7 @@ std::unique_ptr<Launcher> make_launcher(Device& device) {
       HostExecutor{&dynamic_cast<HostDevice&>(device)});
 }
 
-#ifndef LLEP_HAS_CUDA
+#if !LLEP_HAS_CUDA
 std::unique_ptr<Launcher> make_cuda_launcher(Device& /*device*/) {
   throw Error(ExitCode::kUnavailable,
               "starting GPU kernels: this build has none; configure with -DLLEP_CUDA=on");

@@ -16,8 +16,6 @@ struct OwnedRow {
   std::int32_t k = -1;     // -1: the token's own row
 };
 
-enum class Payload : int { kHash, kReference };
-
 /// Runs f(i) for i < n, one warp each.
 template <class Warp, class F>
 LLEP_DEVICE void grid_for_each(Warp& warp, int n, F f) {

@@ -29,6 +29,10 @@ Memory device_memory(std::size_t bytes) {
   return Memory(static_cast<std::byte*>(memory), [](std::byte* address) { cudaFree(address); });
 }
 
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 }  // namespace
 
 namespace cuda {
@@ -49,6 +53,32 @@ int num_devices() {
     return 0;
   }
   return count;
+}
+
+std::string uuid(int ordinal) {
+  cudaDeviceProp properties = {};
+  check(cudaGetDeviceProperties(&properties, ordinal), "asking for a GPU's properties");
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    const auto byte = static_cast<unsigned char>(properties.uuid.bytes[i]);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15U];
+  }
+  return text;
+}
+
+std::string driver_version() {
+  int version = 0;
+  check(cudaDriverGetVersion(&version), "asking for the driver's version");
+  return version_text(version);
+}
+
+std::string runtime_version() {
+  int version = 0;
+  check(cudaRuntimeGetVersion(&version), "asking for the runtime's version");
+  return version_text(version);
 }
 
 }  // namespace cuda
@@ -160,20 +190,6 @@ std::string CudaDevice::pci_bus_id() const {
   char id[32] = {};
   cuda::check(cudaDeviceGetPCIBusId(id, sizeof id, ordinal_), "asking for a GPU's PCI address");
   return id;
-}
-
-std::string CudaDevice::uuid() const {
-  cudaDeviceProp properties = {};
-  cuda::check(cudaGetDeviceProperties(&properties, ordinal_), "asking for a GPU's properties");
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text = "GPU-";
-  for (int i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    const auto byte = static_cast<unsigned char>(properties.uuid.bytes[i]);
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15U];
-  }
-  return text;
 }
 
 }  // namespace llep

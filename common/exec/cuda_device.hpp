@@ -15,6 +15,11 @@ void check(cudaError_t status, const char* doing);
 
 /// GPUs this process can see; 0 without a driver.
 int num_devices();
+/// "GPU-…", as nvidia-smi prints it.
+std::string uuid(int ordinal);
+/// "13.0": the newest CUDA the driver supports, and what this program was built with.
+std::string driver_version();
+std::string runtime_version();
 
 }  // namespace cuda
 
@@ -45,8 +50,6 @@ class CudaDevice final : public Device {
   std::uint32_t shared_bytes_per_block() const { return shared_bytes_; }
   cudaStream_t stream() const { return stream_.get(); }
   std::string pci_bus_id() const;
-  /// "GPU-…", as nvidia-smi prints it.
-  std::string uuid() const;
 
  private:
   using Stream = UniqueHandle<cudaStream_t, cudaStreamDestroy>;

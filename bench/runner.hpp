@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "bench/case_run.hpp"
+#include "bench/options.hpp"
+#include "bench/result.hpp"
+#include "bench/sweep.hpp"
+#include "common/watchdog.hpp"
+
+namespace llep {
+
+/// The layout of one case within a heap whose signal words take `signal_bytes`.
+PlannedLayout plan_case(const Case& one, const RunOptions& options,
+                        std::uint64_t signal_bytes = 0);
+/// Bytes of its signal words.
+std::uint64_t case_signal_bytes(const Case& one, const RunOptions& options);
+
+/// Runs one case on all ranks: warm-up, timed iterations, checks. Collective; complete on every
+/// rank. Wrong data and passed deadlines are in the result and in `code`; anything else throws.
+struct CaseOutcome {
+  CaseResult result;
+  ExitCode code = ExitCode::kOk;  // kWrongData or kDeadline: stop, the transport may be dead
+};
+CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case& one,
+                     const RunOptions& options, std::uint64_t signal_bytes);
+
+}  // namespace llep

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+
+#include "bench/context.hpp"
+#include "bench/options.hpp"
+#include "common/exec/device.hpp"
+#include "common/mpi_session.hpp"
+#include "common/placement.hpp"
+
+namespace llep {
+
+/// The ranks' devices, agreed upon.
+struct ChosenDevice {
+  std::unique_ptr<Device> device;
+  bool shared_gpus = false;
+  Placement placement;
+  std::optional<std::string> uuid;
+};
+
+/// Collective. Every rank gets a device of the same executor, or all throw: kUsage for more ranks
+/// than GPUs without --share-gpus, kUnavailable for a missing GPU.
+ChosenDevice choose_device(MpiCommunicator& world, const NodeInfo& node,
+                           const RunOptions& options);
+
+/// Collective: throws kUsage unless all ranks run the same version with the same options.
+void agree_on_options(Communicator& world, const RunOptions& options);
+
+/// Collective; complete on every rank.
+ContextInfo gather_context(Communicator& world, const NodeInfo& node, const ChosenDevice& chosen);
+
+}  // namespace llep

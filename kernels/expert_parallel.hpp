@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "common/communicator.hpp"
+#include "kernels/launcher.hpp"
+
+namespace llep {
+
+/// One rank's dispatch and combine over a connected transport. Every rank makes the same calls in
+/// the same order; calls only start work on the device.
+class ExpertParallel {
+ public:
+  /// Collective: zeroes the signal words and epochs. `layout` fits the heap.
+  ExpertParallel(Communicator& world, Launcher& launcher, Transport& transport,
+                 SymmetricHeap& heap, const EpLayout& layout);
+
+  /// Throws Error(kInternal) on a send half before the receive half of the one before, and the
+  /// other way round: two buffers per kind allow one op in flight.
+  void dispatch(Halves halves, const DispatchInputs& in, const DispatchOutputs& out);
+  /// Sends what the dispatch before it received.
+  void combine(Halves halves, const CombineInputs& in, Bf16* out);
+
+  const EpLayout& layout() const { return layout_; }
+  /// The zero-copy expert output in the heap: [L, capacity, hidden] bf16. Null without one.
+  Bf16* expert_output() const;
+
+  /// Fault injection: the next dispatch (combine) sends one row without its signal.
+  void drop_one_signal() { drop_ = true; }
+
+ private:
+  /// One kind of op as the host knows it.
+  struct Kind {
+    const char* name;
+    bool in_flight = false;
+  };
+  static void advance(Kind& kind, Halves halves);
+
+  Launcher& launcher_;
+  SymmetricHeap& heap_;
+  EpLayout layout_;
+  AnyWire wire_;
+  int rank_;
+  Memory counters_;  // OpCounters of dispatch, then of combine
+  Memory entries_;
+  Memory first_entry_;
+  Books books_;
+  Kind dispatch_{.name = "dispatch"};
+  Kind combine_{.name = "combine"};
+  bool drop_ = false;
+};
+
+}  // namespace llep
