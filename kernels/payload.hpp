@@ -24,8 +24,8 @@ struct PayloadKey {
 
 /// What payload_value needs of a row; computed once per row.
 ///
-/// A bijection of (rank, token, k) for one seed and epoch, and of the epoch for one row: two rows of
-/// one epoch never share a key, nor does a row with itself in another epoch.
+/// A bijection of (rank, token, k) for one seed and epoch, and of the epoch for one row: two rows
+/// of one epoch never share a key, nor does a row with itself in another epoch.
 constexpr std::uint64_t payload_row_key(PayloadKey key) {
   const std::uint64_t row = static_cast<std::uint64_t>(static_cast<std::uint32_t>(key.rank)) << 40 |
                             static_cast<std::uint64_t>(static_cast<std::uint32_t>(key.token)) << 8 |
