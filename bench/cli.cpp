@@ -63,6 +63,7 @@ class RunCommand {
   explicit RunCommand(CLI::App& app)
       : app_(*app.add_subcommand("run", "Times dispatch and combine, checks every row")) {
     app_.footer(kRunFooter);
+    app_.get_formatter()->column_width(36);  // the longest option with its default
     config_ = app_.add_option("--config")
                   ->description("options as JSON, keyed by their long names")
                   ->type_name("FILE");

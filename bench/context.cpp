@@ -47,6 +47,12 @@ Json arguments_json(const RunOptions& options) {
   return json;
 }
 
+/// Outside git the build knows none and says "unknown".
+Json revision_json(const ContextInfo& context) {
+  const bool known = !context.git_revision.empty() && context.git_revision != "unknown";
+  return known ? Json(context.git_revision) : Json(nullptr);
+}
+
 Json note(const ContextInfo& context) {
   if (context.executor == ExecutorKind::kCuda) return nullptr;
   return "host executor: timings are not GPU timings";
@@ -103,7 +109,7 @@ nlohmann::ordered_json to_json(const ContextInfo& context, const RunOptions& opt
       {"cuda_runtime", or_null(context.cuda_runtime)},
       {"mpi_library", context.mpi_library},
       {"llep_version", context.version},
-      {"git_revision", context.git_revision},
+      {"git_revision", revision_json(context)},
       {"start_time", context.start_time},
       {"stand_ins", context.stand_ins},
       {"arguments", arguments_json(options)},

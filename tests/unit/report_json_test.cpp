@@ -126,6 +126,13 @@ TEST(Context, RecordsAnAllowListOfTheEnvironment) {
   EXPECT_EQ(recorded, (Environment{{"LLEP_NUM_TOKENS", "8"}, {"OMPI_MCA_btl", "self,vader"}}));
 }
 
+TEST(Context, AnUnknownRevisionIsNull) {
+  ContextInfo context = make_context();
+  EXPECT_EQ(to_json(context, RunOptions())["git_revision"], "0123456789ab");
+  context.git_revision = "unknown";
+  EXPECT_TRUE(to_json(context, RunOptions())["git_revision"].is_null());
+}
+
 TEST(Context, TimesAreUtc) {
   EXPECT_EQ(utc_time(std::chrono::system_clock::time_point()), "1970-01-01T00:00:00Z");
 }
