@@ -3,6 +3,7 @@
 # scripts/quickstart.sh [llep run option...]
 # Builds llep and runs configs/quickstart.json: on the GPUs of this machine, else on its CPUs.
 
+# shellcheck source=scripts/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 build_preset release llep
@@ -17,9 +18,6 @@ elif [ "$gpus" -gt 0 ]; then
     "(with nvcc installed: rm -r build/release, then again)"
 fi
 
-json=results/local/quickstart.json
-mkdir -p results/local
 say "running on $device with $ranks ranks"
 mpirun -np "$ranks" build/release/bin/llep run --config configs/quickstart.json \
-  --device "$device" --json "$json" "$@"
-say "results: $PWD/$json"
+  --device "$device" --json "$PWD/results/local/quickstart.json" "$@"

@@ -5,6 +5,7 @@
 #   all    those, GPU tests where there are GPUs, and everything again under sanitizers
 #   long   all, and the tests that are too long for every day
 
+# shellcheck source=scripts/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 # run_tests PRESET CTEST-ARGUMENT...

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Checks on a machine with GPUs, by hand: builds, then runs the named parts.
+#   scripts/gpu_check.sh OUT [part...]
+# Parts: tests (the GPU tests), matrix (odd shapes on 1, 2, 4 ... GPUs), sanitize (compute-sanitizer
+# on small shapes), soak (10,000 and 200 checked iterations), decode (configs/ll_decode.json).
+# Logs and results go to OUT.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+shift
+parts=("${@:-tests matrix sanitize soak decode}")
+read -ra parts <<<"${parts[*]}"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+gpus=$(nvidia-smi -L | wc -l)
+counts=(1)
+for n in 2 4 8; do [ "$n" -le "$gpus" ] && counts+=("$n"); done
+most=${counts[-1]}
+mpirun=(mpirun --oversubscribe --bind-to none)
+llep=build/release/bin/llep
+failed=0
+
+note() { # NAME COMMAND...: one line, the rest in OUT/NAME.log
+  local name=$1 begin=$SECONDS
+  shift
+  if "$@" >"$out/$name.log" 2>&1; then
+    echo "ok      $name ($((SECONDS - begin)) s)"
+  else
+    echo "FAILED  $name (exit $?, $((SECONDS - begin)) s)"
+    tail -n 15 "$out/$name.log"
+    failed=1
+  fi
+}
+
+build() { cmake --preset release -DLLEP_CUDA=on && cmake --build --preset release -j "$(nproc)"; }
+note build build
+[ "$failed" = 0 ] || exit 1
+
+for part in "${parts[@]}"; do
+  case $part in
+    tests) note tests ctest --test-dir build/release -L gpu --output-on-failure --no-tests=error ;;
+    matrix)
+      for n in "${counts[@]}"; do note "matrix-$n" tests/matrix.sh "$llep" "$n" --device cuda; done
+      ;;
+    sanitize)
+      for tool in memcheck racecheck; do
+        for n in 1 "$most"; do
+          note "$tool-$n" "${mpirun[@]}" -np "$n" compute-sanitizer --tool "$tool" \
+            --error-exitcode 99 "$llep" run --device cuda -t 1,6 -d 256 -k 4 \
+            --experts-per-rank 4 --dispatch-dtype bf16,fp8 --dispatch-copies rank,selection \
+            --phases fused,split --op dispatch,combine,pair --iters 3 --warmup 1 --check all \
+            --timeout-ms 300000 --json "$out/$tool-$n.json"
+        done
+      done
+      ;;
+    soak)
+      note soak-small "${mpirun[@]}" -np "$most" "$llep" run --device cuda -t 8 -d 2048 -k 8 \
+        -e 256 --iters 10000 --check all --json "$out/soak-small.json"
+      note soak-large "${mpirun[@]}" -np "$most" "$llep" run --device cuda -t 128 -d 7168 -k 8 \
+        -e 256 --iters 200 --check all --dispatch-dtype bf16,fp8 --json "$out/soak-large.json"
+      ;;
+    decode)
+      note decode "${mpirun[@]}" -np "$most" "$llep" run --device cuda \
+        --config configs/ll_decode.json --iters 100 --warmup 20 --anonymous \
+        --json "$out/ll_decode.json"
+      cat "$out/decode.log"
+      ;;
+    *) echo "unknown part: $part" && exit 2 ;;
+  esac
+done
+exit "$failed"
