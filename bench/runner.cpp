@@ -86,13 +86,15 @@ void PairedLoop::prepare(int iteration) {
   run_.poison();
   if (hits(Injection::Kind::kCorrupt, iteration, Op::kDispatch)) run_.corrupt_dispatched_row();
   if (hits(Injection::Kind::kMisroute, iteration, Op::kDispatch)) run_.misroute();
-  if (hits(Injection::Kind::kCorrupt, iteration, Op::kCombine)) run_.corrupt_expert_row();
   context_.device.synchronize();
 }
 
 void PairedLoop::inject_before_launch(int iteration, Op op) {
   if (hits(Injection::Kind::kDelay, iteration, op)) context_.device.delay(options_.inject->us);
   if (hits(Injection::Kind::kDrop, iteration, op)) run_.drop_one_signal();
+  if (op == Op::kCombine && hits(Injection::Kind::kCorrupt, iteration, op)) {
+    run_.corrupt_expert_row();
+  }
   if (hits(Injection::Kind::kKill, iteration, op)) ::kill(::getpid(), SIGKILL);
   if (hits(Injection::Kind::kHang, iteration, op)) {
     for (;;) ::pause();  // until the other ranks' watchdogs end the run

@@ -309,7 +309,7 @@ LLEP_DEVICE void expand_row(Warp& warp, Pipe& pipe, const W& wire, const Dispatc
       const auto* scales = reinterpret_cast<const float*>(pipe.stage() + shape.hidden);
       const auto capacity = static_cast<int>(shape.capacity());
       for (std::uint32_t left = arrival.mine; left != 0; left &= left - 1) {
-        const int row = arrival.rows.get(warp, std::countr_zero(left));
+        const int row = arrival.rows.get(warp, lowest_bit(left));
         const int expert = row / capacity;
         float* to = args.out.packed_recv_scales +
                     static_cast<std::size_t>(expert) *
@@ -374,7 +374,7 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
                                                    .local = local,
                                                    .rows = warp.lanes(0, no_row)};
   for (std::uint32_t left = mine; left != 0; left &= left - 1) {
-    const int k = std::countr_zero(left);
+    const int k = lowest_bit(left);
     const int expert = selected[k];
     const auto capacity = static_cast<int>(shape.capacity());
     const int place =
@@ -396,7 +396,7 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
         return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
                            wire.local(layout.dispatch_word(parity, source, token, copy))),
                        .peer = source,
-                       .expert = selected[std::countr_zero(mine)],
+                       .expert = selected[lowest_bit(mine)],
                        .token = token};
       },
       epoch, WaitPhase::kDispatchRow);
