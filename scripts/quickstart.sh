@@ -15,7 +15,7 @@ if [ "$gpus" -gt 0 ] && grep -q '^LLEP_CUDA_FOUND:INTERNAL=ON' build/release/CMa
   while [ $((ranks * 2)) -le "$gpus" ] && [ "$ranks" -lt 8 ]; do ranks=$((ranks * 2)); done
 elif [ "$gpus" -gt 0 ]; then
   say "$gpus GPUs here, but no CUDA toolkit when llep was built: using the CPUs instead" \
-    "(with nvcc installed: rm -r build/release, then again)"
+    "(once nvcc is installed: cmake --preset release, then again)"
 fi
 
 say "running on $device with $ranks ranks"
