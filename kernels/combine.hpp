@@ -60,6 +60,10 @@ LLEP_DEVICE void send_row(Warp& warp, Pipe& pipe, const W& wire, const CombineAr
       epoch);
 }
 
+/// Vectors of a row that a lane reduces at once, at most: loads enough under way, registers to hold
+/// them.
+inline constexpr int kMostVecsPerLane = 4;
+
 /// A part of one token's output row.
 template <class Warp, class W>
 LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
@@ -90,13 +94,16 @@ LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
   const auto weight = [&](int k) { return weights[k]; };
   const int num_vecs = shape.hidden / kVecColumns;
   const int left = num_vecs - first_vec;
-  weighted_sum(
-      warp,
-      reinterpret_cast<Vec16*>(args.out) +
-          static_cast<std::size_t>(token) * static_cast<std::size_t>(num_vecs),
-      WeightedRows<decltype(row), decltype(weight)>{
-          .num_rows = shape.num_topk, .valid = valid, .row = row, .weight = weight},
-      first_vec, left < args.part_vecs ? left : args.part_vecs);
+  const int n = left < args.part_vecs ? left : args.part_vecs;
+  auto* out = reinterpret_cast<Vec16*>(args.out) +
+              static_cast<std::size_t>(token) * static_cast<std::size_t>(num_vecs);
+  const WeightedRows<decltype(row), decltype(weight)> rows{
+      .num_rows = shape.num_topk, .valid = valid, .row = row, .weight = weight};
+  if (n <= kMaxLanes) {
+    weighted_sum<1>(warp, out, rows, first_vec, n);
+  } else {
+    weighted_sum<kMostVecsPerLane>(warp, out, rows, first_vec, n);
+  }
 }
 
 /// No receive half ends before it has seen every rank's begin of this epoch: two buffers suffice.
@@ -127,15 +134,20 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& a
     // Every rank starts with the rows of the rank after it, so that not all send to one.
     const int next = (args.rank + 1) % shape.num_ranks;
     const int offset = args.books.first_entry[next];
-    SendQueue(args.counters, start, num_items, warp.num_blocks()).run(warp, [&](int item) {
-      if (item == 0) {
-        send_begin(warp, wire, args, start.epoch);
-      } else {
-        const int entry = item - 1 + offset;
-        send_row(warp, pipe, wire, args, start.epoch,
-                 entry < num_entries ? entry : entry - num_entries);
-      }
-    });
+    const int senders =
+        SendQueue::num_senders(num_items, warp.num_blocks(), warp.num_warps());
+    if (warp.index() < senders) {
+      const SendQueue queue(args.counters, start, num_items, warp.num_blocks());
+      queue.run(warp, senders, [&](int item) {
+        if (item == 0) {
+          send_begin(warp, wire, args, start.epoch);
+        } else {
+          const int entry = item - 1 + offset;
+          send_row(warp, pipe, wire, args, start.epoch,
+                   entry < num_entries ? entry : entry - num_entries);
+        }
+      });
+    }
     wire.flush(warp);
   }
   if constexpr (receives(kHalves)) {

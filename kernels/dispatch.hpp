@@ -107,55 +107,47 @@ LLEP_DEVICE Copy copy_of(const EpLayout& layout, const std::int64_t* selected, i
   return copy;
 }
 
-/// One token's row, whole or in chunks, to everybody who needs it; then their signals.
+/// One part of a token's row to everybody who needs the token; then its signals.
 template <DispatchDtype kDtype, class Warp, class Pipe, class W>
-LLEP_DEVICE void send_row(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args,
-                          std::uint64_t epoch, int token) {
+LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args,
+                           std::uint64_t epoch, int token, int part) {
   const EpLayout& layout = args.layout;
-  const int parity = static_cast<int>(epoch & 1);
   const int num_topk = layout.shape.num_topk;
-  const Bf16* row = args.in.x + static_cast<std::size_t>(token) *
-                                    static_cast<std::size_t>(layout.shape.hidden);
-  const std::uint32_t row_bytes = layout.dispatch_stride;
-  const std::uint32_t most = kDtype == DispatchDtype::kBf16 ? pipe.stage_bytes() : row_bytes;
-  const auto chunk_bytes = [&](std::uint32_t first) {
-    return row_bytes - first < most ? row_bytes - first : most;
-  };
-  const auto load = [&](std::uint32_t first) {
-    pipe.load(warp, reinterpret_cast<const std::byte*>(row) + first, chunk_bytes(first));
-  };
-  if constexpr (kDtype == DispatchDtype::kBf16) load(0);
-  const std::int64_t* selected = args.in.topk_idx + token * num_topk;
-  const auto copies =
-      warp.lanes(num_topk, [&](int k) { return copy_of(layout, selected, k); });
-  for (std::uint32_t first = 0; first < row_bytes; first += most) {
-    if constexpr (kDtype == DispatchDtype::kBf16) {
-      if (first > 0) {
-        pipe.retire(warp);
-        load(first);
-      }
-      pipe.wait(warp);
-    } else {
-      quantize_row(warp, pipe.stage(), row, layout.shape.hidden);
-      pipe.publish(warp);
-    }
-    wire.put(
-        warp, pipe, num_topk,
-        [&](int k) {
-          return Destination{
-              .peer = copies[k].peer,
-              .offset = layout.dispatch_row(parity, args.rank, token, copies[k].index) + first};
-        },
-        chunk_bytes(first));
+  const int columns = layout.part_columns();
+  const Bf16* from = args.in.x +
+                     static_cast<std::size_t>(token) *
+                         static_cast<std::size_t>(layout.shape.hidden) +
+                     part * columns;
+  if constexpr (kDtype == DispatchDtype::kBf16) {
+    pipe.load(warp, reinterpret_cast<const std::byte*>(from), layout.part_stride);
   }
+  const std::int64_t* selected = args.in.topk_idx + token * num_topk;
+  const auto copies = warp.lanes(num_topk, [&](int k) { return copy_of(layout, selected, k); });
+  const auto place = [&](int k) {
+    return PartPlace{.parity = static_cast<int>(epoch & 1),
+                     .source = args.rank,
+                     .token = token,
+                     .copy = copies[k].index,
+                     .part = part};
+  };
+  if constexpr (kDtype == DispatchDtype::kBf16) {
+    pipe.wait(warp);
+  } else {
+    quantize(warp, pipe.stage(), from, columns);
+    pipe.publish(warp);
+  }
+  wire.put(
+      warp, pipe, num_topk,
+      [&](int k) {
+        return Destination{.peer = copies[k].peer, .offset = layout.dispatch_part(place(k))};
+      },
+      layout.part_stride);
   wire.commit(warp, pipe);
   if (token == args.dropped_token) return;
   wire.signal(
       warp, num_topk,
       [&](int k) {
-        return Destination{
-            .peer = copies[k].peer,
-            .offset = layout.dispatch_word(parity, args.rank, token, copies[k].index)};
+        return Destination{.peer = copies[k].peer, .offset = layout.dispatch_word(place(k))};
       },
       epoch);
 }
@@ -164,14 +156,15 @@ LLEP_DEVICE void send_row(Warp& warp, Pipe& pipe, const W& wire, const DispatchA
 
 /// Waits for the routing of every source and counts its rows per local expert.
 template <class Warp, class W>
-LLEP_DEVICE void count_rows(Warp& warp, const W& wire, const DispatchArgs& args,
-                            std::uint64_t epoch, const Placement& placement) {
+LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
+                            const DispatchArgs& args, std::uint64_t epoch,
+                            const Placement& placement) {
   const EpLayout& layout = args.layout;
   const MoeShape& shape = layout.shape;
   const int parity = static_cast<int>(epoch & 1);
   const int num_local = shape.num_local_experts();
   const int vecs = static_cast<int>(layout.routing_bytes / sizeof(Vec16));
-  warp.block_for_each(shape.num_experts, [&](int i) { placement.first[i] = 0; });
+  warp.team_for_each(team, shape.num_experts, [&](int i) { placement.first[i] = 0; });
   // After a failed wait the block goes on to its end: entries are range-checked, places clamped.
   wire.wait(
       warp, shape.num_ranks,
@@ -181,8 +174,8 @@ LLEP_DEVICE void count_rows(Warp& warp, const W& wire, const DispatchArgs& args,
                        .peer = source};
       },
       epoch, WaitPhase::kDispatchRouting);
-  warp.block_sync();
-  warp.block_for_each(shape.num_ranks * vecs, [&](int i) {
+  warp.team_sync(team);
+  warp.team_for_each(team, shape.num_ranks * vecs, [&](int i) {
     const int source = i / vecs;
     const Vec16 entries =
         reinterpret_cast<const Vec16*>(wire.local(layout.routing_of(parity, source)))[i % vecs];
@@ -193,21 +186,23 @@ LLEP_DEVICE void count_rows(Warp& warp, const W& wire, const DispatchArgs& args,
       }
     }
   });
-  warp.block_sync();
+  warp.team_sync(team);
 }
 
-/// Turns counts into places, for the whole block.
+/// Turns counts into places.
 template <class Warp>
-LLEP_DEVICE void place_rows(Warp& warp, const MoeShape& shape, const Placement& placement) {
+LLEP_DEVICE void place_rows(Warp& warp, const Team& team, const MoeShape& shape,
+                            const Placement& placement) {
   const int num_local = shape.num_local_experts();
-  for (int source = warp.index(); source < shape.num_ranks; source += warp.num_warps()) {
+  for (int source = warp.index() - team.first; source < shape.num_ranks;
+       source += team.num_warps) {
     const int rows = warp.sum(num_local, [&](int e) {
       return static_cast<int>(placement.first[source * num_local + e]);
     });
     warp.one([&] { placement.rows[source] = static_cast<std::uint32_t>(rows); });
   }
-  warp.block_sync();
-  warp.block_for_each(num_local, [&](int e) {
+  warp.team_sync(team);
+  warp.team_for_each(team, num_local, [&](int e) {
     std::uint32_t before = 0;
     for (int source = 0; source < shape.num_ranks; ++source) {
       const std::uint32_t rows = placement.first[source * num_local + e];
@@ -216,7 +211,7 @@ LLEP_DEVICE void place_rows(Warp& warp, const MoeShape& shape, const Placement& 
     }
     placement.count[e] = before;
   });
-  warp.block_sync();
+  warp.team_sync(team);
 }
 
 /// Book entries before those of one source.
@@ -227,11 +222,12 @@ LLEP_DEVICE int entries_before(Warp& warp, const Placement& placement, int sourc
 
 /// Counts, ranges and the books' boundaries: the part of the outputs that the routing alone gives.
 template <class Warp>
-LLEP_DEVICE void write_counts(Warp& warp, const DispatchArgs& args, const Placement& placement) {
+LLEP_DEVICE void write_counts(Warp& warp, const Team& team, const DispatchArgs& args,
+                              const Placement& placement) {
   const MoeShape& shape = args.layout.shape;
   const int num_local = shape.num_local_experts();
-  const int stride = warp.num_blocks() * warp.num_warps();
-  const int first = warp.block() * warp.num_warps() + warp.index();
+  const int stride = warp.num_blocks() * team.num_warps;
+  const int first = (warp.index() - team.first) * warp.num_blocks() + warp.block();
   for (int e = first; e < num_local; e += stride) {
     warp.one([&] {
       args.out.packed_recv_count[e] = static_cast<std::int32_t>(placement.count[e]);
@@ -280,45 +276,56 @@ LLEP_DEVICE void keep_books(Warp& warp, const DispatchArgs& args, const Arrival<
   warp.sync();
 }
 
-/// Copies an arrived row from the window to its packed rows (and transposes its scales).
-template <DispatchDtype kDtype, class Warp, class Pipe, class W, class Rows>
-LLEP_DEVICE void expand_row(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args,
-                            int parity, const Arrival<Rows>& arrival) {
+/// Transposes a staged part's scales into the packed outputs of each of its rows.
+template <class Warp, class Rows>
+LLEP_DEVICE void store_scales(Warp& warp, const DispatchArgs& args, const Arrival<Rows>& arrival,
+                              const float* scales, int part) {
+  const MoeShape& shape = args.layout.shape;
+  const auto capacity = static_cast<int>(shape.capacity());
+  const int groups = args.layout.part_columns() / kScaleGroup;
+  for (std::uint32_t left = arrival.mine; left != 0; left &= left - 1) {
+    const int row = arrival.rows.get(warp, lowest_bit(left));
+    const int first_group = row / capacity * shape.num_scales() + part * groups;
+    float* to = args.out.packed_recv_scales + row % capacity;
+    warp.for_each(groups, [&](int g) {
+      to[static_cast<std::size_t>(first_group + g) * static_cast<std::size_t>(capacity)] =
+          scales[g];
+    });
+  }
+  warp.sync();
+}
+
+/// Copies an arrived row from the window to its packed rows, as many parts at once as fit the
+/// stage.
+template <DispatchDtype kDtype, class Warp, class Pipe, class Rows>
+LLEP_DEVICE void expand_row(Warp& warp, Pipe& pipe, const std::byte* window,
+                            const DispatchArgs& args, const Arrival<Rows>& arrival) {
   const EpLayout& layout = args.layout;
-  const MoeShape& shape = layout.shape;
-  const std::byte* window = wire.local(
-      layout.dispatch_row(parity, arrival.source, arrival.token, arrival.copy));
-  const bool fp8 = kDtype == DispatchDtype::kFp8;
-  const std::uint32_t packed_bytes =
-      fp8 ? static_cast<std::uint32_t>(shape.hidden) : bf16_row_bytes(shape.hidden);
-  const std::uint32_t row_bytes = layout.dispatch_stride;
-  const std::uint32_t most = fp8 ? row_bytes : pipe.stage_bytes();
-  for (std::uint32_t first = 0; first < row_bytes; first += most) {
-    const std::uint32_t bytes = row_bytes - first < most ? row_bytes - first : most;
-    pipe.load(warp, window + first, bytes);
+  const auto columns = static_cast<std::uint32_t>(layout.part_columns());
+  const std::uint32_t part_bytes =
+      kDtype == DispatchDtype::kFp8 ? columns : columns * static_cast<std::uint32_t>(sizeof(Bf16));
+  const std::uint32_t row_bytes = part_bytes * static_cast<std::uint32_t>(layout.num_parts);
+  const auto at_once = static_cast<int>(pipe.stage_bytes() / layout.part_stride);
+  for (int first = 0; first < layout.num_parts; first += at_once) {
+    const int parts = layout.num_parts - first < at_once ? layout.num_parts - first : at_once;
+    const auto skipped = static_cast<std::uint32_t>(first);
+    pipe.load(warp, window + skipped * layout.part_stride,
+              static_cast<std::uint32_t>(parts) * layout.part_stride);
     pipe.wait(warp);
-    pipe.store_to(
-        warp, shape.num_topk,
-        [&](int k) -> std::byte* {
-          if ((arrival.mine >> k & 1U) == 0) return nullptr;
-          return args.out.packed_recv_x +
-                 static_cast<std::size_t>(arrival.rows[k]) * packed_bytes + first;
-        },
-        fp8 ? packed_bytes : bytes);
-    if constexpr (kDtype == DispatchDtype::kFp8) {
-      const auto* scales = reinterpret_cast<const float*>(pipe.stage() + shape.hidden);
-      const auto capacity = static_cast<int>(shape.capacity());
-      for (std::uint32_t left = arrival.mine; left != 0; left &= left - 1) {
-        const int row = arrival.rows.get(warp, lowest_bit(left));
-        const int expert = row / capacity;
-        float* to = args.out.packed_recv_scales +
-                    static_cast<std::size_t>(expert) *
-                        static_cast<std::size_t>(shape.num_scales()) *
-                        static_cast<std::size_t>(capacity) +
-                    row % capacity;
-        warp.for_each(shape.num_scales(), [&](int g) {
-          to[static_cast<std::size_t>(g) * static_cast<std::size_t>(capacity)] = scales[g];
-        });
+    for (int part = 0; part < parts; ++part) {
+      const std::uint32_t staged = static_cast<std::uint32_t>(part) * layout.part_stride;
+      pipe.store_to(
+          warp, layout.shape.num_topk,
+          [&](int k) -> std::byte* {
+            if ((arrival.mine >> k & 1U) == 0) return nullptr;
+            return args.out.packed_recv_x + static_cast<std::size_t>(arrival.rows[k]) * row_bytes +
+                   (skipped + static_cast<std::uint32_t>(part)) * part_bytes;
+          },
+          part_bytes, staged);
+      if constexpr (kDtype == DispatchDtype::kFp8) {
+        store_scales(warp, args, arrival,
+                     reinterpret_cast<const float*>(pipe.stage() + staged + columns),
+                     first + part);
       }
     }
     pipe.retire(warp);
@@ -390,49 +397,81 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
               [&](int e) { return e >= first_expert && e < first_expert + num_local; });
   keep_books(warp, args, arrival, first_entry);
 
+  const PartPlace place{.parity = parity, .source = source, .token = token, .copy = copy, .part = 0};
   const bool arrived = wire.wait(
-      warp, 1,
-      [&](int) {
+      warp, layout.num_parts,
+      [&](int part) {
+        PartPlace at = place;
+        at.part = part;
         return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                           wire.local(layout.dispatch_word(parity, source, token, copy))),
+                           wire.local(layout.dispatch_word(at))),
                        .peer = source,
                        .expert = selected[lowest_bit(mine)],
                        .token = token};
       },
       epoch, WaitPhase::kDispatchRow);
-  if (arrived) expand_row<kDtype>(warp, pipe, wire, args, parity, arrival);
+  if (arrived) {
+    expand_row<kDtype>(warp, pipe, wire.local(layout.dispatch_part(place)), args, arrival);
+  }
+}
+
+/// Which warps of a block send and which receive. In a fused launch they are different ones, so
+/// that places are derived while rows travel.
+struct Roles {
+  int num_senders;
+  Team receivers;
+};
+
+template <Halves kHalves, class Warp>
+LLEP_DEVICE Roles roles_of(Warp& warp, int num_items) {
+  const int warps = warp.num_warps();
+  const bool both = kHalves == Halves::kBoth && warps > 1;
+  const int senders =
+      SendQueue::num_senders(num_items, warp.num_blocks(), both ? warps / 2 : warps);
+  const int first = both ? senders : 0;
+  return {.num_senders = senders,
+          .receivers = {.first = first, .num_warps = warps - first}};
+}
+
+template <DispatchDtype kDtype, class Warp, class Pipe, class W>
+LLEP_DEVICE void receive(Warp& warp, Pipe& pipe, const Team& team, const W& wire,
+                         const DispatchArgs& args, std::uint64_t epoch) {
+  const EpLayout& layout = args.layout;
+  const Placement placement = Placement::in(warp, layout.shape);
+  count_rows(warp, team, wire, args, epoch, placement);
+  place_rows(warp, team, layout.shape, placement);
+  const int units = static_cast<int>(layout.shape.capacity()) * layout.slots_per_token;
+  const int stride = warp.num_blocks() * team.num_warps;
+  for (int unit = (warp.index() - team.first) * warp.num_blocks() + warp.block(); unit < units;
+       unit += stride) {
+    receive_row<kDtype>(warp, pipe, wire, args, epoch, placement, unit);
+  }
+  write_counts(warp, team, args, placement);
 }
 
 /// The kernel.
 template <Halves kHalves, DispatchDtype kDtype, class Warp, class Pipe, class W>
   requires Wire<W, Warp, Pipe>
 LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args) {
-  const EpLayout& layout = args.layout;
-  const int num_items = 1 + args.in.num_tokens;  // the routing, then the rows
+  const int parts = args.layout.num_parts;
+  const int num_items = 1 + args.in.num_tokens * parts;  // the routing, then the rows
   const OpStart start = begin_op<kHalves>(warp, args.counters);
+  const Roles roles = roles_of<kHalves>(warp, num_items);
 
-  if constexpr (sends(kHalves)) {
-    SendQueue(args.counters, start, num_items, warp.num_blocks()).run(warp, [&](int item) {
+  if (sends(kHalves) && warp.index() < roles.num_senders) {
+    const SendQueue queue(args.counters, start, num_items, warp.num_blocks());
+    queue.run(warp, roles.num_senders, [&](int item) {
       if (item == 0) {
         send_routing(warp, pipe, wire, args, start.epoch);
       } else {
-        send_row<kDtype>(warp, pipe, wire, args, start.epoch, item - 1);
+        send_part<kDtype>(warp, pipe, wire, args, start.epoch, (item - 1) / parts,
+                          (item - 1) % parts);
       }
     });
     wire.flush(warp);
   }
-  if constexpr (receives(kHalves)) {
-    const Placement placement = Placement::in(warp, layout.shape);
-    count_rows(warp, wire, args, start.epoch, placement);
-    place_rows(warp, layout.shape, placement);
-    write_counts(warp, args, placement);
-    // Senders are a block's first warps: the last warps receive first.
-    const int units = static_cast<int>(layout.shape.capacity()) * layout.slots_per_token;
-    const int stride = warp.num_blocks() * warp.num_warps();
-    for (int unit = (warp.num_warps() - 1 - warp.index()) * warp.num_blocks() + warp.block();
-         unit < units; unit += stride) {
-      receive_row<kDtype>(warp, pipe, wire, args, start.epoch, placement, unit);
-    }
+  if (receives(kHalves) && roles.receivers.holds(warp.index())) {
+    receive<kDtype>(warp, pipe, roles.receivers, wire, args, start.epoch);
     wire.drain(warp);
   }
   end_op<kHalves>(warp, args.counters);

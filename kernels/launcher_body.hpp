@@ -54,16 +54,11 @@ class LauncherOn final : public Launcher {
  private:
   static constexpr GridShape kNoStage = {.stage_bytes = 128};
 
-  /// Stages hold a whole row if they can; fp8 rows are never cut.
-  GridShape grid_for(std::uint32_t row_bytes, std::uint32_t shared_bytes, bool whole) const {
+  /// Stages hold a whole row if they can.
+  GridShape grid_for(std::uint32_t row_bytes, std::uint32_t shared_bytes) const {
     const std::uint32_t most = executor_.most_stage_bytes(shared_bytes) / 128 * 128;
     const auto row = static_cast<std::uint32_t>(round_up(row_bytes, 128));
-    if (whole && row > most) {
-      throw Error(ExitCode::kUsage, "a row of " + std::to_string(row_bytes) +
-                                        " bytes does not fit a warp's stage of " +
-                                        std::to_string(most) + "; use a smaller hidden size");
-    }
-    return {.stage_bytes = row < most ? row : most, .shared_bytes = shared_bytes};
+    return {.stage_bytes = std::min(row, most), .shared_bytes = shared_bytes};
   }
 
   template <class W>
@@ -78,8 +73,8 @@ class LauncherOn final : public Launcher {
   void launch_dispatch(Halves halves, const W& wire, const DispatchArgs& args) {
     const auto shared = static_cast<std::uint32_t>(sizeof(OpStart)) +
                         dispatch::Placement::bytes(args.layout.shape);
-    const GridShape grid =
-        grid_for(args.layout.dispatch_stride, shared, kDtype == DispatchDtype::kFp8);
+    const GridShape grid = grid_for(
+        static_cast<std::uint32_t>(args.layout.num_parts) * args.layout.part_stride, shared);
     switch (halves) {
       case Halves::kSend:
         return executor_.launch(grid, DispatchBody<Halves::kSend, kDtype, W>{wire, args});
@@ -92,7 +87,7 @@ class LauncherOn final : public Launcher {
   template <class W>
   void combine_over(Halves halves, const W& wire, CombineArgs args) {
     args.part_vecs = part_vecs(args.in.num_tokens, args.layout.shape.hidden);
-    const GridShape grid = grid_for(args.layout.combine_row_bytes(), sizeof(OpStart), false);
+    const GridShape grid = grid_for(args.layout.combine_row_bytes(), sizeof(OpStart));
     switch (halves) {
       case Halves::kSend:
         return executor_.launch(grid, CombineBody<Halves::kSend, W>{wire, args});
@@ -103,12 +98,11 @@ class LauncherOn final : public Launcher {
     }
   }
 
-  /// Rows are reduced in parts, about one for each warp: whole 32-lane steps, four at most, so
-  /// that a lane has enough loads under way.
+  /// Rows are reduced in parts, about one for each warp.
   int part_vecs(int num_tokens, int hidden) const {
     const int vecs = hidden / kVecColumns;
     const int per_warp = divide_up(num_tokens * vecs, executor_.num_warps());
-    return std::clamp(divide_up(per_warp, kMaxLanes), 1, 4) * kMaxLanes;
+    return std::clamp(divide_up(per_warp, kMaxLanes), 1, combine::kMostVecsPerLane) * kMaxLanes;
   }
 
   Executor executor_;

@@ -9,6 +9,19 @@ namespace {
 
 constexpr std::uint64_t kBuffers = 2;  // by parity of the epoch
 
+/// Parts fit every executor's stage. A warp that quantises is slower than the wire: fp8 rows are
+/// shared out among several, in whole groups of columns.
+int num_parts(const EpAxes& axes) {
+  constexpr int kMostColumns = 8192;
+  const int wanted = axes.dtype == DispatchDtype::kFp8 ? 4 : 1;
+  int parts = 1;
+  while (axes.shape.hidden / kScaleGroup % (2 * parts) == 0 &&
+         (parts < wanted || axes.shape.hidden / parts > kMostColumns)) {
+    parts *= 2;
+  }
+  return parts;
+}
+
 EpLayout sizes_of(const EpAxes& axes) {
   EpLayout layout;
   layout.shape = axes.shape;
@@ -16,10 +29,10 @@ EpLayout sizes_of(const EpAxes& axes) {
   layout.slots_per_token = axes.copies == DispatchCopies::kRank
                                ? 1
                                : std::min(axes.shape.num_topk, axes.shape.num_local_experts());
-  layout.dispatch_row_bytes = axes.dtype == DispatchDtype::kBf16
-                                  ? bf16_row_bytes(axes.shape.hidden)
-                                  : fp8_row_bytes(axes.shape.hidden);
-  layout.dispatch_stride = static_cast<std::uint32_t>(round_up(layout.dispatch_row_bytes, 16));
+  layout.num_parts = num_parts(axes);
+  const int columns = layout.part_columns();
+  layout.part_stride = static_cast<std::uint32_t>(round_up(
+      axes.dtype == DispatchDtype::kBf16 ? bf16_row_bytes(columns) : fp8_row_bytes(columns), 16));
   layout.routing_bytes = static_cast<std::uint32_t>(round_up(
       static_cast<std::uint64_t>(axes.shape.max_tokens) *
           static_cast<std::uint64_t>(axes.shape.num_topk) * sizeof(std::int16_t),
@@ -28,7 +41,7 @@ EpLayout sizes_of(const EpAxes& axes) {
 }
 
 struct Counts {
-  std::uint64_t sources, slots, selections;
+  std::uint64_t sources, parts, selections;
 };
 
 Counts counts_of(const EpLayout& layout) {
@@ -36,7 +49,8 @@ Counts counts_of(const EpLayout& layout) {
   const auto ranks = static_cast<std::uint64_t>(shape.num_ranks);
   const auto tokens = static_cast<std::uint64_t>(shape.max_tokens);
   return {.sources = kBuffers * ranks,
-          .slots = kBuffers * ranks * tokens * static_cast<std::uint64_t>(layout.slots_per_token),
+          .parts = kBuffers * ranks * tokens * static_cast<std::uint64_t>(layout.slots_per_token) *
+                   static_cast<std::uint64_t>(layout.num_parts),
           .selections = kBuffers * tokens * static_cast<std::uint64_t>(shape.num_topk)};
 }
 
@@ -44,7 +58,7 @@ void add_words(EpLayout& layout, FieldList& fields) {
   const Counts counts = counts_of(layout);
   layout.routing_words = fields.add("routing signals", counts.sources * sizeof(std::uint64_t));
   layout.begin_words = fields.add("begin signals", counts.sources * sizeof(std::uint64_t));
-  layout.dispatch_words = fields.add("dispatch signals", counts.slots * sizeof(std::uint64_t));
+  layout.dispatch_words = fields.add("dispatch signals", counts.parts * sizeof(std::uint64_t));
   layout.combine_words = fields.add("combine signals", counts.selections * sizeof(std::uint64_t));
 }
 
@@ -67,7 +81,7 @@ PlannedLayout plan_layout(const EpAxes& axes, std::uint64_t signal_bytes) {
   }
   const Counts counts = counts_of(layout);
   layout.routing = fields.add("routing", counts.sources * layout.routing_bytes);
-  layout.dispatch_rows = fields.add("dispatch window", counts.slots * layout.dispatch_stride);
+  layout.dispatch_rows = fields.add("dispatch window", counts.parts * layout.part_stride);
   layout.combine_rows =
       fields.add("combine window", counts.selections * layout.combine_row_bytes());
   if (axes.zero_copy) {

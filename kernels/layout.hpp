@@ -10,21 +10,33 @@
 
 namespace llep {
 
+/// Names a part of a row in the dispatch window.
+struct PartPlace {
+  int parity;
+  int source;  // rank
+  int token;
+  int copy;  // of the token's copies at the receiving rank
+  int part;
+};
+
 /// Where everything lies in the symmetric heap; the same on every rank. Windows, routing and
 /// signal words exist twice, by parity of the epoch.
 ///
 ///   routing          [2][source][token, k]        int16 global expert, -1: not routed
-///   dispatch rows    [2][source][token][slot]     one slot per copy of a token
+///   dispatch rows    [2][source][token][copy][part]
 ///   combine rows     [2][token][k]                bf16 [hidden]
 ///   expert output    [local expert][capacity]     bf16 [hidden]; zero-copy combine only
-///   signal words     one 64-bit epoch for each routing, dispatch row, begin and combine row
+///   signal words     one 64-bit epoch for each routing, dispatch part, begin and combine row
+///
+/// A dispatched row travels in parts of equal width, each put and signalled by one warp: bf16
+/// columns, or e4m3 columns followed by their scales.
 struct EpLayout {
   MoeShape shape;
   DispatchDtype dtype = DispatchDtype::kBf16;
   int slots_per_token = 1;  // copies of a token that one rank may get
-  std::uint32_t dispatch_row_bytes = 0;
-  std::uint32_t dispatch_stride = 0;  // padded to 16
-  std::uint32_t routing_bytes = 0;    // of one source; padded to 16
+  int num_parts = 1;
+  std::uint32_t part_stride = 0;    // bytes, padded to 16
+  std::uint32_t routing_bytes = 0;  // of one source; padded to 16
 
   std::uint64_t routing_words = 0;
   std::uint64_t dispatch_words = 0;
@@ -37,17 +49,13 @@ struct EpLayout {
 
   constexpr std::uint32_t combine_row_bytes() const { return bf16_row_bytes(shape.hidden); }
 
-  constexpr std::uint64_t slot(int parity, int source, int token, int copy) const {
-    const auto row = static_cast<std::uint64_t>(parity * shape.num_ranks + source) *
-                         static_cast<std::uint64_t>(shape.max_tokens) +
-                     static_cast<std::uint64_t>(token);
-    return row * static_cast<std::uint64_t>(slots_per_token) + static_cast<std::uint64_t>(copy);
+  constexpr int part_columns() const { return shape.hidden / num_parts; }
+
+  constexpr std::uint64_t dispatch_part(const PartPlace& at) const {
+    return dispatch_rows + index(at) * part_stride;
   }
-  constexpr std::uint64_t dispatch_row(int parity, int source, int token, int copy) const {
-    return dispatch_rows + slot(parity, source, token, copy) * dispatch_stride;
-  }
-  constexpr std::uint64_t dispatch_word(int parity, int source, int token, int copy) const {
-    return dispatch_words + slot(parity, source, token, copy) * sizeof(std::uint64_t);
+  constexpr std::uint64_t dispatch_word(const PartPlace& at) const {
+    return dispatch_words + index(at) * sizeof(std::uint64_t);
   }
   constexpr std::uint64_t routing_of(int parity, int source) const {
     return routing + by_rank(parity, source) * routing_bytes;
@@ -66,6 +74,14 @@ struct EpLayout {
   }
 
  private:
+  constexpr std::uint64_t index(const PartPlace& at) const {
+    const auto token = static_cast<std::uint64_t>(at.parity * shape.num_ranks + at.source) *
+                           static_cast<std::uint64_t>(shape.max_tokens) +
+                       static_cast<std::uint64_t>(at.token);
+    const std::uint64_t copy = token * static_cast<std::uint64_t>(slots_per_token) +
+                               static_cast<std::uint64_t>(at.copy);
+    return copy * static_cast<std::uint64_t>(num_parts) + static_cast<std::uint64_t>(at.part);
+  }
   constexpr std::uint64_t by_rank(int parity, int source) const {
     return static_cast<std::uint64_t>(parity * shape.num_ranks + source);
   }

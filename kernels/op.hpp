@@ -33,19 +33,25 @@ struct alignas(16) OpStart {
 /// block needs another one to be resident.
 class SendQueue {
  public:
+  /// How many warps of a block send: as many as its batch keeps busy, at most `most`.
+  LLEP_DEVICE static int num_senders(int num_items, int num_blocks, int most) {
+    const int batch = divide_up(num_items, num_blocks);
+    return batch < most ? batch : most;
+  }
+
   LLEP_DEVICE SendQueue(OpCounters* counters, const OpStart& start, int num_items, int num_blocks)
       : counters_(counters),
-        first_(static_cast<int>(start.ticket)),
+        ticket_(static_cast<int>(start.ticket)),
         num_items_(num_items),
         batch_(divide_up(num_items, num_blocks)) {}
 
-  /// Runs f(item) for every item this warp gets. The next ticket travels while f works.
+  /// Runs f(item) for every item that this warp, one of the block's first `num_senders`, gets. The
+  /// next ticket travels while f works.
   template <class Warp, class F>
-  LLEP_DEVICE void run(Warp& warp, F f) const {
-    if (warp.index() >= batch_) return;
-    int ticket = first_;
+  LLEP_DEVICE void run(Warp& warp, int num_senders, F f) const {
+    int ticket = ticket_;
     int item = ticket * batch_ + warp.index();
-    int step = warp.num_warps();  // the block's own batch is shared out among its warps
+    int step = num_senders;  // the block's own batch is shared out among its senders
     while (ticket * batch_ < num_items_) {
       const auto next = warp.one_later([&] { return Warp::fetch_add(&counters_->ticket, 1U); });
       const int end = (ticket + 1) * batch_ < num_items_ ? (ticket + 1) * batch_ : num_items_;
@@ -58,7 +64,7 @@ class SendQueue {
 
  private:
   OpCounters* counters_;
-  int first_;
+  int ticket_;
   int num_items_;
   int batch_;
 };

@@ -49,6 +49,9 @@ class Warp {
 
   __device__ __forceinline__ void sync() { __syncwarp(); }
   __device__ __forceinline__ void block_sync() { __syncthreads(); }
+  __device__ __forceinline__ void team_sync(const Team& team) {
+    ptx::barrier_sync(1, static_cast<std::uint32_t>(team.num_warps) * 32U);
+  }
 
   template <class F>
   __device__ __forceinline__ auto one_later(F f) {
@@ -70,8 +73,10 @@ class Warp {
     for (int i = lane(); i < n; i += 32) f(i);
   }
   template <class F>
-  __device__ __forceinline__ void block_for_each(int n, F f) {
-    for (int i = static_cast<int>(threadIdx.x); i < n; i += static_cast<int>(blockDim.x)) f(i);
+  __device__ __forceinline__ void team_for_each(const Team& team, int n, F f) {
+    for (int i = static_cast<int>(threadIdx.x) - team.first * 32; i < n; i += team.num_warps * 32) {
+      f(i);
+    }
   }
   template <class F>
   __device__ __forceinline__ int sum(int n, F f) const {
@@ -127,9 +132,10 @@ class Warp {
     }
   }
 
+  /// Orders nothing: what these words decide is used after a sync, or by the next launch.
   static __device__ __forceinline__ std::uint32_t fetch_add(std::uint32_t* word,
                                                             std::uint32_t value) {
-    return __isShared(word) ? atomicAdd_block(word, value) : ptx::add_acq_rel_gpu(word, value);
+    return atomicAdd(word, value);
   }
   static __device__ __forceinline__ std::uint64_t fetch_min(std::uint64_t* word,
                                                             std::uint64_t value) {
@@ -214,9 +220,10 @@ class RowPipe {
     warp.sync();
   }
   template <class F>
-  __device__ __forceinline__ void store_to(Warp& warp, int n, F to, std::uint32_t bytes) {
+  __device__ __forceinline__ void store_to(Warp& warp, int n, F to, std::uint32_t bytes,
+                                           std::uint32_t first = 0) {
     warp.for_each(n, [&](int i) {
-      if (std::byte* place = to(i)) ptx::bulk_store(place, stage_, bytes);
+      if (std::byte* place = to(i)) ptx::bulk_store(place, stage_ + first, bytes);
     });
   }
   /// Every lane waits for the stores it issued: written, not only read.
@@ -243,9 +250,11 @@ class RowPipe {
   __device__ __forceinline__ void wait(Warp& warp) { warp.sync(); }
   __device__ __forceinline__ void publish(Warp& warp) { warp.sync(); }
   template <class F>
-  __device__ __forceinline__ void store_to(Warp& warp, int n, F to, std::uint32_t bytes) {
-    for (int first = 0; first < n; first += 32) {
-      const int i = first + warp.lane();
+  __device__ __forceinline__ void store_to(Warp& warp, int n, F to, std::uint32_t bytes,
+                                           std::uint32_t first = 0) {
+    const auto* from = reinterpret_cast<const Vec16*>(stage_ + first);
+    for (int base = 0; base < n; base += 32) {
+      const int i = base + warp.lane();
       std::byte* mine = i < n ? to(i) : nullptr;
       for (unsigned left = __ballot_sync(kAllLanes, mine != nullptr); left != 0;
            left &= left - 1) {
@@ -253,7 +262,7 @@ class RowPipe {
             __shfl_sync(kAllLanes, reinterpret_cast<std::uint64_t>(mine),
                         __ffs(static_cast<int>(left)) - 1));
         warp.for_each(static_cast<int>(bytes / sizeof(Vec16)),
-                      [&](int v) { place[v] = reinterpret_cast<const Vec16*>(stage_)[v]; });
+                      [&](int v) { place[v] = from[v]; });
       }
     }
   }

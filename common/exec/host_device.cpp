@@ -33,11 +33,11 @@ struct HostDevice::Job {
     explicit Slot(const GridShape& grid)
         : shared(allocate_aligned(grid.shared_bytes)),
           stages(allocate_aligned(static_cast<std::size_t>(grid.warps_per_block) *
-                                  grid.stage_bytes)),
-          barrier(grid.warps_per_block) {}
+                                  grid.stage_bytes)) {}
     Memory shared;
     Memory stages;
-    std::barrier<> barrier;
+    host::Barrier all;
+    host::Barrier team;
     int taken = 0;  // position in `order` of the block that the slot runs now
   };
 
@@ -111,13 +111,14 @@ void HostDevice::run_blocks(Job& job, int index) {
   Job::Slot& slot = *job.slots[static_cast<std::size_t>(index / job.grid.warps_per_block)];
   for (;;) {
     if (warp_index == 0) slot.taken = job.next.fetch_add(1);
-    slot.barrier.arrive_and_wait();
+    slot.all.arrive_and_wait(job.grid.warps_per_block);
     const int taken = slot.taken;
-    slot.barrier.arrive_and_wait();  // all have read `taken` before the next is taken
+    slot.all.arrive_and_wait(job.grid.warps_per_block);  // all have read `taken` before the next is taken
     if (taken >= job.grid.num_blocks) return;
     const host::Block block{.index = job.order[static_cast<std::size_t>(taken)],
                             .shared = slot.shared.get(),
-                            .barrier = &slot.barrier};
+                            .all = &slot.all,
+                            .team = &slot.team};
     host::Warp warp({.index = warp_index,
                      .grid = job.grid,
                      .reverse_lanes = options_.reverse_lanes},

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <barrier>
 #include <chrono>
 #include <concepts>
 #include <cstring>
@@ -22,11 +21,31 @@ inline std::uint64_t now_ns() {
                                     std::chrono::nanoseconds(1));
 }
 
+/// A barrier whose callers say how many they are; all calls in flight say the same.
+class Barrier {
+ public:
+  void arrive_and_wait(int count) {
+    const std::uint32_t phase = phase_.load(std::memory_order_acquire);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+      arrived_.store(0, std::memory_order_relaxed);
+      phase_.fetch_add(1, std::memory_order_acq_rel);
+      phase_.notify_all();
+    } else {
+      phase_.wait(phase, std::memory_order_acquire);
+    }
+  }
+
+ private:
+  std::atomic<int> arrived_ = 0;
+  std::atomic<std::uint32_t> phase_ = 0;
+};
+
 /// What the warps of one block share.
 struct Block {
   int index = 0;
   std::byte* shared = nullptr;
-  std::barrier<>* barrier = nullptr;
+  Barrier* all = nullptr;
+  Barrier* team = nullptr;
 };
 
 class Warp;
@@ -70,7 +89,11 @@ class Warp {
   void sync() { dirty_ = false; }
   void block_sync() {
     dirty_ = false;
-    block_.barrier->arrive_and_wait();
+    block_.all->arrive_and_wait(num_warps());
+  }
+  void team_sync(const Team& team) {
+    dirty_ = false;
+    block_.team->arrive_and_wait(team.num_warps);
   }
 
   template <class F>
@@ -93,9 +116,10 @@ class Warp {
     }
   }
   template <class F>
-  void block_for_each(int n, F f) {
-    const int mine = n > index() ? divide_up(n - index(), num_warps()) : 0;
-    for_each(mine, [&](int i) { f(index() + i * num_warps()); });
+  void team_for_each(const Team& team, int n, F f) {
+    const int me = index() - team.first;
+    const int mine = n > me ? divide_up(n - me, team.num_warps) : 0;
+    for_each(mine, [&](int i) { f(me + i * team.num_warps); });
   }
   template <class F>
   int sum(int n, F f) const {
@@ -179,10 +203,10 @@ class RowPipe {
   void wait(Warp& /*warp*/) {}
   void publish(Warp& warp) { warp.sync(); }
   template <class F>
-  void store_to(Warp& warp, int n, F to, std::uint32_t bytes) {
+  void store_to(Warp& warp, int n, F to, std::uint32_t bytes, std::uint32_t first = 0) {
     warp.refuse_dirty("store_to");
     for (int i = 0; i < n; ++i) {
-      if (std::byte* place = to(i)) std::memcpy(place, stage_, bytes);
+      if (std::byte* place = to(i)) std::memcpy(place, stage_ + first, bytes);
     }
   }
   void commit(Warp& warp) { warp.sync(); }

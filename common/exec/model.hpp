@@ -14,13 +14,14 @@
 ///   warp.one(f)            one lane acts; its return value is the warp's
 ///   warp.one_later(f)      the same, but nobody waits for the value before `.get(warp)`
 ///   warp.for_each(n, f)    f(i) for every i < n, in no order
-///   warp.block_for_each    the same, shared out among the warps of the block
+///   warp.team_for_each     the same, shared out among the warps of a team
 ///   warp.sum / bits(n, f)  the sum / the bitwise or of all f(i)
 ///   warp.lanes(n, f)       f(i) for i < n <= 32, kept per lane
 ///   warp.wait_all(n, f, …) polls one word per lane until all have reached the epoch
 ///   warp.signal(n, f, …)   one release, then one relaxed store per target
 ///   warp.sync()            what lanes wrote is seen by all lanes
-///   warp.block_sync()      what warps wrote is seen by all warps of the block
+///   warp.team_sync(team)   what warps wrote is seen by all warps of the team
+///   warp.block_sync()      the same for the whole block
 ///
 /// Functions given to them only read what they capture; results come from return values or memory.
 /// (A mutated capture would work on the host and diverge on a GPU.)
@@ -34,6 +35,14 @@ struct GridShape {
   int warps_per_block = 1;
   std::uint32_t stage_bytes = 0;   // per warp: what its row pipe holds; a multiple of 128
   std::uint32_t shared_bytes = 0;  // per block, beside the stages
+};
+
+/// Neighbouring warps of one block that sync among themselves. One team a kernel.
+struct Team {
+  int first = 0;
+  int num_warps = 0;
+
+  constexpr bool holds(int warp) const { return warp >= first && warp < first + num_warps; }
 };
 
 /// The word a lane waits for, and what to report if it never comes. No word: nothing to wait for.

@@ -18,13 +18,9 @@ __device__ __forceinline__ void store_relaxed_sys(std::uint64_t* to, std::uint64
 __device__ __forceinline__ void fence_acq_rel_sys() {
   asm volatile("fence.acq_rel.sys;" ::: "memory");
 }
-__device__ __forceinline__ std::uint32_t add_acq_rel_gpu(std::uint32_t* to, std::uint32_t value) {
-  std::uint32_t before;
-  asm volatile("atom.add.acq_rel.gpu.u32 %0, [%1], %2;"
-               : "=r"(before)
-               : "l"(to), "r"(value)
-               : "memory");
-  return before;
+/// Named barrier of a block; 0 is __syncthreads'.
+__device__ __forceinline__ void barrier_sync(std::uint32_t name, std::uint32_t num_threads) {
+  asm volatile("barrier.sync %0, %1;" ::"r"(name), "r"(num_threads) : "memory");
 }
 __device__ __forceinline__ std::uint64_t global_timer_ns() {
   std::uint64_t time;

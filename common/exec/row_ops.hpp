@@ -81,78 +81,93 @@ struct WeightedRows {
   WeightOf weight;
 };
 
-/// out[c] = bf16(sum over k of weight(k) * row(k)[c]) for the 8-column vectors [first, first + n):
-/// acc = fmaf(weight, value, acc) in fp32, in k order. No valid row: zeros.
-template <class Warp, class RowOf, class WeightOf>
+/// out[c] = bf16(sum over k of weight(k) * row(k)[c]) for the 8-column vectors [first, first + n),
+/// n <= 32 * kVecsPerLane: acc = fmaf(weight, value, acc) in fp32, in k order. No valid row: zeros.
+template <int kVecsPerLane, class Warp, class RowOf, class WeightOf>
 LLEP_DEVICE void weighted_sum(Warp& warp, Vec16* out, const WeightedRows<RowOf, WeightOf>& rows,
                               int first, int n) {
-  constexpr int kInFlight = 8;  // loads a lane has under way
-  warp.for_each(n, [&](int i) {
-    const int v = first + i;
-    float acc[kVecColumns] = {};
+  constexpr int kInFlight = 8;  // rows a lane loads from at once
+  warp.for_each(kMaxLanes, [&](int lane) {
+    float acc[kVecsPerLane][kVecColumns] = {};
     for (int base = 0; base < rows.num_rows; base += kInFlight) {
-      Vec16 in[kInFlight];
+      Vec16 in[kInFlight][kVecsPerLane];
       for (int j = 0; j < kInFlight; ++j) {
-        if (base + j < rows.num_rows && (rows.valid >> (base + j) & 1U) != 0) {
-          in[j] = rows.row(base + j)[v];
+        if (base + j >= rows.num_rows || (rows.valid >> (base + j) & 1U) == 0) continue;
+        for (int q = 0; q < kVecsPerLane; ++q) {
+          const int v = q * kMaxLanes + lane;
+          if (v < n) in[j][q] = rows.row(base + j)[first + v];
         }
       }
       for (int j = 0; j < kInFlight; ++j) {
-        if (base + j < rows.num_rows && (rows.valid >> (base + j) & 1U) != 0) {
-          const float weight = rows.weight(base + j);
+        if (base + j >= rows.num_rows || (rows.valid >> (base + j) & 1U) == 0) continue;
+        const float weight = rows.weight(base + j);
+        for (int q = 0; q < kVecsPerLane; ++q) {
           for (int c = 0; c < kVecColumns; ++c) {
-            acc[c] = fmaf(weight, to_float(column_of(in[j], c)), acc[c]);
+            acc[q][c] = fmaf(weight, to_float(column_of(in[j][q], c)), acc[q][c]);
           }
         }
       }
     }
-    Vec16 sum;
-    for (int c = 0; c < kVecColumns; ++c) set_column(sum, c, to_bf16(acc[c]));
-    out[v] = sum;
+    for (int q = 0; q < kVecsPerLane; ++q) {
+      const int v = q * kMaxLanes + lane;
+      if (v >= n) continue;
+      Vec16 sum;
+      for (int c = 0; c < kVecColumns; ++c) set_column(sum, c, to_bf16(acc[q][c]));
+      out[first + v] = sum;
+    }
   });
 }
 
 #ifdef __CUDACC__
 
-/// Quantises a bf16 row [hidden] into `to`: e4m3 [hidden], then fp32 scales [hidden / 128].
-/// Sixteen lanes share a group of 128 columns.
-__device__ __forceinline__ void quantize_row(cuda::Warp& warp, std::byte* to, const Bf16* from,
-                                             int hidden) {
+/// Quantises bf16 columns [n], whole groups of 128, into `to`: e4m3 [n], then fp32 scales [n / 128].
+/// Sixteen lanes share a group.
+__device__ __forceinline__ void quantize(cuda::Warp& warp, std::byte* to, const Bf16* from, int n) {
   constexpr int kColumnsPerStep = 32 * kVecColumns;
-  auto* scales = reinterpret_cast<float*>(to + hidden);
-#pragma unroll 4
-  for (int first = 0; first < hidden; first += kColumnsPerStep) {
-    const int column = first + warp.lane() * kVecColumns;
-    const bool inside = column < hidden;
-    const Vec16 in =
-        inside ? *reinterpret_cast<const Vec16*>(from + column) : Vec16{{0, 0, 0, 0}};
-    float amax = 0;
+  constexpr int kInFlight = 8;  // loads of a lane
+  auto* scales = reinterpret_cast<float*>(to + n);
+  for (int base = 0; base < n; base += kInFlight * kColumnsPerStep) {
+    Vec16 in[kInFlight];
 #pragma unroll
-    for (int c = 0; c < kVecColumns; ++c) amax = fmaxf(amax, fabsf(to_float(column_of(in, c))));
-#pragma unroll
-    for (int step = 1; step < 16; step *= 2) {
-      amax = fmaxf(amax, __shfl_xor_sync(cuda::kAllLanes, amax, step));
+    for (int i = 0; i < kInFlight; ++i) {
+      const int column = base + i * kColumnsPerStep + warp.lane() * kVecColumns;
+      if (column < n) in[i] = *reinterpret_cast<const Vec16*>(from + column);
     }
-    if (!inside) continue;
-    const float scale = fp8_scale(amax);
-    std::uint64_t codes = 0;
 #pragma unroll
-    for (int c = 0; c < kVecColumns; ++c) {
-      const float value = to_float(column_of(in, c)) * scale;
-      codes |= static_cast<std::uint64_t>(__nv_cvt_float_to_fp8(value, __NV_SATFINITE, __NV_E4M3))
-               << (8 * c);
+    for (int i = 0; i < kInFlight; ++i) {
+      const int column = base + i * kColumnsPerStep + warp.lane() * kVecColumns;
+      float amax = 0;
+#pragma unroll
+      for (int c = 0; c < kVecColumns; ++c) {
+        amax = fmaxf(amax, fabsf(to_float(column_of(in[i], c))));
+      }
+#pragma unroll
+      for (int step = 1; step < 16; step *= 2) {
+        amax = fmaxf(amax, __shfl_xor_sync(cuda::kAllLanes, amax, step));
+      }
+      if (column >= n) continue;
+      const float scale = fp8_scale(amax);
+      std::uint64_t codes = 0;
+#pragma unroll
+      for (int c = 0; c < kVecColumns; c += 2) {
+        const float2 values = {to_float(column_of(in[i], c)) * scale,
+                               to_float(column_of(in[i], c + 1)) * scale};
+        codes |= static_cast<std::uint64_t>(
+                     __nv_cvt_float2_to_fp8x2(values, __NV_SATFINITE, __NV_E4M3))
+                 << (8 * c);
+      }
+      *reinterpret_cast<std::uint64_t*>(to + column) = codes;
+      if (warp.lane() % 16 == 0) scales[column / kScaleGroup] = fp8_scale_inverse(amax);
     }
-    *reinterpret_cast<std::uint64_t*>(to + column) = codes;
-    if (warp.lane() % 16 == 0) scales[column / kScaleGroup] = fp8_scale_inverse(amax);
   }
 }
 
 #else
 
-inline void quantize_row(host::Warp& warp, std::byte* to, const Bf16* from, int hidden) {
+inline void quantize(host::Warp& warp, std::byte* to, const Bf16* from, int n) {
   auto* codes = reinterpret_cast<Fp8*>(to);
-  auto* scales = reinterpret_cast<float*>(to + hidden);
-  warp.for_each(hidden / kScaleGroup, [&](int g) {
+  auto* scales = reinterpret_cast<float*>(to + n);
+  warp.for_each(n / kScaleGroup, [&](int g) {
     const Bf16* group = from + g * kScaleGroup;
     float amax = 0;
     for (int c = 0; c < kScaleGroup; ++c) amax = std::fmax(amax, std::fabs(to_float(group[c])));
