@@ -43,7 +43,7 @@ struct DispatchOutputs {
 struct DispatchArgs {
   EpLayout layout;
   int rank = 0;
-  OpCounters* counters = nullptr;
+  OpState state;
   DispatchInputs in;
   DispatchOutputs out;
   Books books;
@@ -60,7 +60,7 @@ struct CombineInputs {
 struct CombineArgs {
   EpLayout layout;
   int rank = 0;
-  OpCounters* counters = nullptr;
+  OpState state;
   CombineInputs in;
   Books books;
   Bf16* out = nullptr;   // [num_tokens, hidden]

@@ -47,7 +47,7 @@ LLEP_DEVICE void send_row(Warp& warp, Pipe& pipe, const W& wire, const CombineAr
               .peer = entry.source,
               .offset = layout.combine_row(parity, entry.token, entry.k) + first};
         },
-        bytes);
+        Staged{.bytes = bytes});
   }
   wire.commit(warp, pipe);
   if (entry_index == args.dropped_entry) return;
@@ -127,23 +127,19 @@ template <Halves kHalves, class Warp, class Pipe, class W>
 LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& args) {
   const MoeShape& shape = args.layout.shape;
   const int num_entries = sends(kHalves) ? args.books.first_entry[shape.num_ranks] : 0;
-  const int num_items = 1 + num_entries;  // the begin signal, then the rows
-  const OpStart start = begin_op<kHalves>(warp, args.counters);
+  const std::uint64_t epoch = begin_op<kHalves>(warp, args.state);
 
   if constexpr (sends(kHalves)) {
     // Every rank starts with the rows of the rank after it, so that not all send to one.
-    const int next = (args.rank + 1) % shape.num_ranks;
-    const int offset = args.books.first_entry[next];
-    const int senders =
-        SendQueue::num_senders(num_items, warp.num_blocks(), warp.num_warps());
-    if (warp.index() < senders) {
-      const SendQueue queue(args.counters, start, num_items, warp.num_blocks());
-      queue.run(warp, senders, [&](int item) {
+    const int offset = args.books.first_entry[(args.rank + 1) % shape.num_ranks];
+    const SendShare share(1 + num_entries, warp.num_blocks(), warp.num_warps());
+    if (warp.index() < share.num_senders()) {
+      share.run(warp, args.state, epoch, [&](int item) {  // the begin signal, then the rows
         if (item == 0) {
-          send_begin(warp, wire, args, start.epoch);
+          send_begin(warp, wire, args, epoch);
         } else {
           const int entry = item - 1 + offset;
-          send_row(warp, pipe, wire, args, start.epoch,
+          send_row(warp, pipe, wire, args, epoch,
                    entry < num_entries ? entry : entry - num_entries);
         }
       });
@@ -155,12 +151,11 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& a
     const int stride = warp.num_blocks() * warp.num_warps();
     const int me = (warp.num_warps() - 1 - warp.index()) * warp.num_blocks() + warp.block();
     for (int unit = me; unit < args.in.num_tokens * parts; unit += stride) {
-      reduce_part(warp, wire, args, start.epoch, unit / parts, unit % parts * args.part_vecs);
+      reduce_part(warp, wire, args, epoch, unit / parts, unit % parts * args.part_vecs);
     }
-    if (me == 0) wait_for_begins(warp, wire, args, start.epoch);
+    if (me == 0) wait_for_begins(warp, wire, args, epoch);
     wire.drain(warp);
   }
-  end_op<kHalves>(warp, args.counters);
 }
 
 }  // namespace llep::combine

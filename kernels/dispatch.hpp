@@ -35,79 +35,63 @@ struct Placement {
   }
 };
 
-/// Eight routing entries: what one lane reads at once.
-LLEP_DEVICE int entry_of(const Vec16& vec, int i) {
-  return static_cast<std::int16_t>(column_of(vec, i));
+/// A routing entry is an int16 expert, two to a tagged word.
+LLEP_DEVICE int entry_of(const TaggedPair& pair, int i) {
+  return static_cast<std::int16_t>(pair.word[i / 2] >> (i % 2 * 16));
 }
+inline constexpr int kPairEntries = 4;
+
+/// One source's routing as it arrived: entry token * num_topk + k.
+struct Routing {
+  const TaggedPair* pairs;
+
+  LLEP_DEVICE int operator[](int i) const {
+    return entry_of(pairs[i / kPairEntries], i % kPairEntries);
+  }
+};
 
 // --- send half -----------------------------------------------------------------------------------
 
-/// The routing goes first and to everybody, this rank included; it is dispatch's begin signal.
-template <class Warp, class Pipe, class W>
-LLEP_DEVICE void send_routing(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args,
-                              std::uint64_t epoch) {
+/// Items of routing: what one warp posts at once.
+constexpr int routing_items(const EpLayout& layout) {
+  return divide_up(static_cast<int>(layout.routing_pairs), kMostPosted);
+}
+
+/// A piece of the routing to everybody, this rank included. The routing goes first, and having seen
+/// it is having seen the rank's begin.
+template <class Warp, class W>
+LLEP_DEVICE void send_routing(Warp& warp, const W& wire, const DispatchArgs& args,
+                              std::uint64_t epoch, int item) {
   const EpLayout& layout = args.layout;
   const MoeShape& shape = layout.shape;
-  const int parity = static_cast<int>(epoch & 1);
+  const int first = item * kMostPosted;
+  const int left = static_cast<int>(layout.routing_pairs) - first;
   const int num_routed = args.in.num_tokens * shape.num_topk;
-  const std::uint32_t most = pipe.stage_bytes();
-  for (std::uint32_t first = 0; first < layout.routing_bytes; first += most) {
-    const std::uint32_t bytes =
-        layout.routing_bytes - first < most ? layout.routing_bytes - first : most;
-    warp.for_each(static_cast<int>(bytes / sizeof(Vec16)), [&](int v) {
-      Vec16 entries;
-      const int at = static_cast<int>(first / sizeof(std::int16_t)) + v * kVecColumns;
-      for (int i = 0; i < kVecColumns; ++i) {
-        const std::int64_t expert = at + i < num_routed ? args.in.topk_idx[at + i] : -1;
-        const bool routed = expert >= 0 && expert < shape.num_experts;
-        set_column(entries, i, static_cast<Bf16>(routed ? expert : -1));
-      }
-      reinterpret_cast<Vec16*>(pipe.stage())[v] = entries;
-    });
-    pipe.publish(warp);
-    for (int base = 0; base < shape.num_ranks; base += kMaxLanes) {
-      const int n = shape.num_ranks - base < kMaxLanes ? shape.num_ranks - base : kMaxLanes;
-      wire.put(
-          warp, pipe, n,
-          [&](int i) {
-            const int peer = (args.rank + 1 + base + i) % shape.num_ranks;
-            return Destination{.peer = peer,
-                               .offset = layout.routing_of(parity, args.rank) + first};
-          },
-          bytes);
-    }
-    pipe.retire(warp);
-  }
-  wire.commit(warp, pipe);
-  wire.signal(
-      warp, shape.num_ranks,
+  wire.post(
+      warp, left < kMostPosted ? left : kMostPosted,
       [&](int i) {
-        return Destination{.peer = (args.rank + 1 + i) % shape.num_ranks,
-                           .offset = layout.routing_word(parity, args.rank)};
+        TaggedPair pair;
+        for (int j = 0; j < kPairEntries; ++j) {
+          const int at = (first + i) * kPairEntries + j;
+          const std::int64_t expert = at < num_routed ? args.in.topk_idx[at] : -1;
+          const bool routed = expert >= 0 && expert < shape.num_experts;
+          const auto entry = static_cast<std::uint16_t>(routed ? expert : -1);
+          pair.word[j / 2] |= static_cast<std::uint64_t>(entry) << (j % 2 * 16);
+        }
+        return pair;
+      },
+      shape.num_ranks,
+      [&](int p) {
+        return Destination{
+            .peer = (args.rank + 1 + p) % shape.num_ranks,
+            .offset = layout.routing_of(static_cast<int>(epoch & 1), args.rank) +
+                      static_cast<std::uint64_t>(first) * sizeof(TaggedPair)};
       },
       epoch);
 }
 
-/// Where one selection's copy of a row goes; no peer when another selection's copy serves it.
-struct Copy {
-  std::int32_t peer = -1;
-  std::int32_t index = 0;  // among the token's copies at that peer
-};
-
-LLEP_DEVICE Copy copy_of(const EpLayout& layout, const std::int64_t* selected, int k) {
-  const int num_local = layout.shape.num_local_experts();
-  const auto owner = [&](int i) {
-    const auto expert = static_cast<int>(selected[i]);
-    return expert >= 0 && expert < layout.shape.num_experts ? expert / num_local : -1;
-  };
-  Copy copy{.peer = owner(k), .index = 0};
-  if (copy.peer < 0) return copy;
-  for (int i = 0; i < k; ++i) copy.index += owner(i) == copy.peer ? 1 : 0;
-  if (copy.index >= layout.slots_per_token) copy.peer = -1;
-  return copy;
-}
-
-/// One part of a token's row to everybody who needs the token; then its signals.
+/// One part of a token's row to everybody who needs the token; then its signals. A selection whose
+/// row goes with another selection's copy has no destination.
 template <DispatchDtype kDtype, class Warp, class Pipe, class W>
 LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args,
                            std::uint64_t epoch, int token, int part) {
@@ -119,73 +103,78 @@ LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const Dispatch
                          static_cast<std::size_t>(layout.shape.hidden) +
                      part * columns;
   if constexpr (kDtype == DispatchDtype::kBf16) {
-    pipe.load(warp, reinterpret_cast<const std::byte*>(from), layout.part_stride);
+    pipe.load(warp, reinterpret_cast<const std::byte*>(from), layout.part_bytes);
   }
+  const int num_local = layout.shape.num_local_experts();
   const std::int64_t* selected = args.in.topk_idx + token * num_topk;
-  const auto copies = warp.lanes(num_topk, [&](int k) { return copy_of(layout, selected, k); });
+  const auto owners = warp.lanes(num_topk, [&](int k) {
+    const std::int64_t expert = selected[k];
+    const bool routed = expert >= 0 && expert < layout.shape.num_experts;
+    return routed ? static_cast<int>(expert) / num_local : -1;
+  });
+  const auto copies = warp.earlier_equal(owners);
+  const auto peer = [&](int k) { return copies[k] < layout.slots_per_token ? owners[k] : -1; };
   const auto place = [&](int k) {
-    return PartPlace{.parity = static_cast<int>(epoch & 1),
+    return CopyPlace{.parity = static_cast<int>(epoch & 1),
                      .source = args.rank,
                      .token = token,
-                     .copy = copies[k].index,
-                     .part = part};
+                     .copy = copies[k]};
   };
   if constexpr (kDtype == DispatchDtype::kBf16) {
     pipe.wait(warp);
   } else {
     quantize(warp, pipe.stage(), from, columns);
     pipe.publish(warp);
+    wire.put(
+        warp, pipe, num_topk,
+        [&](int k) {
+          return Destination{.peer = peer(k), .offset = layout.dispatch_scales(place(k), part)};
+        },
+        Staged{.first = layout.part_bytes, .bytes = layout.part_scale_bytes});
   }
   wire.put(
       warp, pipe, num_topk,
       [&](int k) {
-        return Destination{.peer = copies[k].peer, .offset = layout.dispatch_part(place(k))};
+        return Destination{.peer = peer(k), .offset = layout.dispatch_part(place(k), part)};
       },
-      layout.part_stride);
+      Staged{.bytes = layout.part_bytes});
   wire.commit(warp, pipe);
   if (token == args.dropped_token) return;
   wire.signal(
       warp, num_topk,
       [&](int k) {
-        return Destination{.peer = copies[k].peer, .offset = layout.dispatch_word(place(k))};
+        return Destination{.peer = peer(k), .offset = layout.dispatch_word(place(k), part)};
       },
       epoch);
 }
 
 // --- receive half --------------------------------------------------------------------------------
 
-/// Waits for the routing of every source and counts its rows per local expert.
+/// Waits for the routing of every source and counts its rows per local expert. After a failed wait
+/// the block goes on to its end: entries are range-checked, places clamped.
 template <class Warp, class W>
 LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
                             const DispatchArgs& args, std::uint64_t epoch,
                             const Placement& placement) {
   const EpLayout& layout = args.layout;
   const MoeShape& shape = layout.shape;
-  const int parity = static_cast<int>(epoch & 1);
   const int num_local = shape.num_local_experts();
-  const int vecs = static_cast<int>(layout.routing_bytes / sizeof(Vec16));
+  const auto pairs = static_cast<int>(layout.routing_pairs);
+  const auto* routing = reinterpret_cast<const TaggedPair*>(
+      wire.local(layout.routing_of(static_cast<int>(epoch & 1), 0)));
   warp.team_for_each(team, shape.num_experts, [&](int i) { placement.first[i] = 0; });
-  // After a failed wait the block goes on to its end: entries are range-checked, places clamped.
-  wire.wait(
-      warp, shape.num_ranks,
-      [&](int source) {
-        return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                           wire.local(layout.routing_word(parity, source))),
-                       .peer = source};
-      },
-      epoch, WaitPhase::kDispatchRouting);
   warp.team_sync(team);
-  warp.team_for_each(team, shape.num_ranks * vecs, [&](int i) {
-    const int source = i / vecs;
-    const Vec16 entries =
-        reinterpret_cast<const Vec16*>(wire.local(layout.routing_of(parity, source)))[i % vecs];
-    for (int j = 0; j < kVecColumns; ++j) {
-      const int local = entry_of(entries, j) - args.rank * num_local;
-      if (entry_of(entries, j) >= 0 && local >= 0 && local < num_local) {
-        Warp::fetch_add(&placement.first[source * num_local + local], 1U);
-      }
-    }
-  });
+  warp.collect(
+      team, shape.num_ranks * pairs, [&](int i) { return routing + i; },
+      [&](int i) { return Awaited{.peer = i / pairs}; }, epoch, WaitPhase::kDispatchRouting,
+      [&](int i, const TaggedPair& pair) {
+        std::uint32_t* rows = placement.first + i / pairs * num_local;
+        for (int j = 0; j < kPairEntries; ++j) {
+          const int expert = entry_of(pair, j);
+          const int local = expert - args.rank * num_local;
+          if (expert >= 0 && local >= 0 && local < num_local) Warp::fetch_add(&rows[local], 1U);
+        }
+      });
   warp.team_sync(team);
 }
 
@@ -227,7 +216,8 @@ LLEP_DEVICE void write_counts(Warp& warp, const Team& team, const DispatchArgs& 
   const MoeShape& shape = args.layout.shape;
   const int num_local = shape.num_local_experts();
   const int stride = warp.num_blocks() * team.num_warps;
-  const int first = (warp.index() - team.first) * warp.num_blocks() + warp.block();
+  // From the other end than rows are received: the first row's warp has enough to do.
+  const int first = stride - (warp.index() - team.first + 1) * warp.num_blocks() + warp.block();
   for (int e = first; e < num_local; e += stride) {
     warp.one([&] {
       args.out.packed_recv_count[e] = static_cast<std::int32_t>(placement.count[e]);
@@ -276,57 +266,52 @@ LLEP_DEVICE void keep_books(Warp& warp, const DispatchArgs& args, const Arrival<
   warp.sync();
 }
 
-/// Transposes a staged part's scales into the packed outputs of each of its rows.
+/// Transposes a staged row's scales into the packed outputs of each of its rows.
 template <class Warp, class Rows>
 LLEP_DEVICE void store_scales(Warp& warp, const DispatchArgs& args, const Arrival<Rows>& arrival,
-                              const float* scales, int part) {
-  const MoeShape& shape = args.layout.shape;
-  const auto capacity = static_cast<int>(shape.capacity());
-  const int groups = args.layout.part_columns() / kScaleGroup;
+                              const std::byte* staged) {
+  const EpLayout& layout = args.layout;
+  const auto capacity = static_cast<int>(layout.shape.capacity());
+  const int num_scales = layout.shape.num_scales();
+  const int groups = layout.part_columns() / kScaleGroup;
   for (std::uint32_t left = arrival.mine; left != 0; left &= left - 1) {
     const int row = arrival.rows.get(warp, lowest_bit(left));
-    const int first_group = row / capacity * shape.num_scales() + part * groups;
-    float* to = args.out.packed_recv_scales + row % capacity;
-    warp.for_each(groups, [&](int g) {
-      to[static_cast<std::size_t>(first_group + g) * static_cast<std::size_t>(capacity)] =
-          scales[g];
+    float* to = args.out.packed_recv_scales +
+                static_cast<std::size_t>(row / capacity * num_scales) *
+                    static_cast<std::size_t>(capacity) +
+                row % capacity;
+    warp.for_each(num_scales, [&](int g) {
+      const auto* of_part = reinterpret_cast<const float*>(
+          staged + static_cast<std::uint32_t>(g / groups) * layout.part_scale_bytes);
+      to[static_cast<std::size_t>(g) * static_cast<std::size_t>(capacity)] = of_part[g % groups];
     });
   }
   warp.sync();
 }
 
-/// Copies an arrived row from the window to its packed rows, as many parts at once as fit the
-/// stage.
+/// Copies an arrived row from the window to its packed rows, whole if the stage holds it.
 template <DispatchDtype kDtype, class Warp, class Pipe, class Rows>
 LLEP_DEVICE void expand_row(Warp& warp, Pipe& pipe, const std::byte* window,
                             const DispatchArgs& args, const Arrival<Rows>& arrival) {
   const EpLayout& layout = args.layout;
-  const auto columns = static_cast<std::uint32_t>(layout.part_columns());
-  const std::uint32_t part_bytes =
-      kDtype == DispatchDtype::kFp8 ? columns : columns * static_cast<std::uint32_t>(sizeof(Bf16));
-  const std::uint32_t row_bytes = part_bytes * static_cast<std::uint32_t>(layout.num_parts);
-  const auto at_once = static_cast<int>(pipe.stage_bytes() / layout.part_stride);
-  for (int first = 0; first < layout.num_parts; first += at_once) {
-    const int parts = layout.num_parts - first < at_once ? layout.num_parts - first : at_once;
-    const auto skipped = static_cast<std::uint32_t>(first);
-    pipe.load(warp, window + skipped * layout.part_stride,
-              static_cast<std::uint32_t>(parts) * layout.part_stride);
+  const std::uint32_t row_bytes = layout.row_bytes();
+  const std::uint32_t window_bytes = layout.window_stride();
+  for (std::uint32_t first = 0; first < window_bytes; first += pipe.stage_bytes()) {
+    const std::uint32_t left = window_bytes - first;
+    const std::uint32_t bytes = left < pipe.stage_bytes() ? left : pipe.stage_bytes();
+    pipe.load(warp, window + first, bytes);
     pipe.wait(warp);
-    for (int part = 0; part < parts; ++part) {
-      const std::uint32_t staged = static_cast<std::uint32_t>(part) * layout.part_stride;
-      pipe.store_to(
-          warp, layout.shape.num_topk,
-          [&](int k) -> std::byte* {
-            if ((arrival.mine >> k & 1U) == 0) return nullptr;
-            return args.out.packed_recv_x + static_cast<std::size_t>(arrival.rows[k]) * row_bytes +
-                   (skipped + static_cast<std::uint32_t>(part)) * part_bytes;
-          },
-          part_bytes, staged);
-      if constexpr (kDtype == DispatchDtype::kFp8) {
-        store_scales(warp, args, arrival,
-                     reinterpret_cast<const float*>(pipe.stage() + staged + columns),
-                     first + part);
-      }
+    const std::uint32_t of_row = row_bytes - first < bytes ? row_bytes - first : bytes;
+    pipe.store_to(
+        warp, layout.shape.num_topk,
+        [&](int k) -> std::byte* {
+          if ((arrival.mine >> k & 1U) == 0) return nullptr;
+          return args.out.packed_recv_x + static_cast<std::size_t>(arrival.rows[k]) * row_bytes +
+                 first;
+        },
+        of_row);
+    if constexpr (kDtype == DispatchDtype::kFp8) {
+      store_scales(warp, args, arrival, pipe.stage() + row_bytes);
     }
     pipe.retire(warp);
   }
@@ -351,24 +336,25 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
   const int token = pair % shape.max_tokens;
   const int num_local = shape.num_local_experts();
   const int first_expert = args.rank * num_local;
-  const auto* routing =
-      reinterpret_cast<const std::int16_t*>(wire.local(layout.routing_of(parity, source)));
-  const std::int16_t* selected = routing + token * shape.num_topk;
+  const Routing routing{
+      reinterpret_cast<const TaggedPair*>(wire.local(layout.routing_of(parity, source)))};
+  const auto selected = [&](int k) { return routing[token * shape.num_topk + k]; };
 
   const std::uint32_t local = warp.bits(shape.num_topk, [&](int k) {
-    const int e = selected[k] - first_expert;
-    return selected[k] >= 0 && e >= 0 && e < num_local ? 1U << k : 0U;
+    const int expert = selected(k);
+    const int e = expert - first_expert;
+    return expert >= 0 && e >= 0 && e < num_local ? 1U << k : 0U;
   });
   const std::uint32_t mine = layout.slots_per_token == 1 ? local : nth_bit(local, copy);
   if (mine == 0) return;
 
-  // Entries of this source before (token, k) that match; whole vectors, the last one in part.
+  // Entries of this source before one of them that match; whole pairs, the last one in part.
   const auto earlier = [&](int before, auto matches) {
-    return warp.sum(divide_up(before, kVecColumns), [&](int v) {
-      const Vec16 entries = reinterpret_cast<const Vec16*>(routing)[v];
+    return warp.sum(divide_up(before, kPairEntries), [&](int i) {
+      const TaggedPair entries = routing.pairs[i];
       int found = 0;
-      for (int j = 0; j < kVecColumns; ++j) {
-        found += v * kVecColumns + j < before && matches(entry_of(entries, j)) ? 1 : 0;
+      for (int j = 0; j < kPairEntries; ++j) {
+        found += i * kPairEntries + j < before && matches(entry_of(entries, j)) ? 1 : 0;
       }
       return found;
     });
@@ -382,7 +368,7 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
                                                    .rows = warp.lanes(0, no_row)};
   for (std::uint32_t left = mine; left != 0; left &= left - 1) {
     const int k = lowest_bit(left);
-    const int expert = selected[k];
+    const int expert = selected(k);
     const auto capacity = static_cast<int>(shape.capacity());
     const int place =
         static_cast<int>(placement.first[source * num_local + expert - first_expert]) +
@@ -397,40 +383,20 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
               [&](int e) { return e >= first_expert && e < first_expert + num_local; });
   keep_books(warp, args, arrival, first_entry);
 
-  const PartPlace place{.parity = parity, .source = source, .token = token, .copy = copy, .part = 0};
+  const CopyPlace place{.parity = parity, .source = source, .token = token, .copy = copy};
   const bool arrived = wire.wait(
       warp, layout.num_parts,
       [&](int part) {
-        PartPlace at = place;
-        at.part = part;
         return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                           wire.local(layout.dispatch_word(at))),
+                           wire.local(layout.dispatch_word(place, part))),
                        .peer = source,
-                       .expert = selected[lowest_bit(mine)],
+                       .expert = selected(lowest_bit(mine)),
                        .token = token};
       },
       epoch, WaitPhase::kDispatchRow);
   if (arrived) {
-    expand_row<kDtype>(warp, pipe, wire.local(layout.dispatch_part(place)), args, arrival);
+    expand_row<kDtype>(warp, pipe, wire.local(layout.dispatch_row(place)), args, arrival);
   }
-}
-
-/// Which warps of a block send and which receive. In a fused launch they are different ones, so
-/// that places are derived while rows travel.
-struct Roles {
-  int num_senders;
-  Team receivers;
-};
-
-template <Halves kHalves, class Warp>
-LLEP_DEVICE Roles roles_of(Warp& warp, int num_items) {
-  const int warps = warp.num_warps();
-  const bool both = kHalves == Halves::kBoth && warps > 1;
-  const int senders =
-      SendQueue::num_senders(num_items, warp.num_blocks(), both ? warps / 2 : warps);
-  const int first = both ? senders : 0;
-  return {.num_senders = senders,
-          .receivers = {.first = first, .num_warps = warps - first}};
 }
 
 template <DispatchDtype kDtype, class Warp, class Pipe, class W>
@@ -440,41 +406,45 @@ LLEP_DEVICE void receive(Warp& warp, Pipe& pipe, const Team& team, const W& wire
   const Placement placement = Placement::in(warp, layout.shape);
   count_rows(warp, team, wire, args, epoch, placement);
   place_rows(warp, team, layout.shape, placement);
+  write_counts(warp, team, args, placement);
   const int units = static_cast<int>(layout.shape.capacity()) * layout.slots_per_token;
   const int stride = warp.num_blocks() * team.num_warps;
-  for (int unit = (warp.index() - team.first) * warp.num_blocks() + warp.block(); unit < units;
-       unit += stride) {
+  // Senders of few tokens are the first blocks: the last blocks receive first.
+  for (int unit = (warp.index() - team.first + 1) * warp.num_blocks() - 1 - warp.block();
+       unit < units; unit += stride) {
     receive_row<kDtype>(warp, pipe, wire, args, epoch, placement, unit);
   }
-  write_counts(warp, team, args, placement);
 }
 
-/// The kernel.
+/// The kernel. In a fused launch other warps send than receive, so that places are derived while
+/// rows travel.
 template <Halves kHalves, DispatchDtype kDtype, class Warp, class Pipe, class W>
   requires Wire<W, Warp, Pipe>
 LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args) {
   const int parts = args.layout.num_parts;
-  const int num_items = 1 + args.in.num_tokens * parts;  // the routing, then the rows
-  const OpStart start = begin_op<kHalves>(warp, args.counters);
-  const Roles roles = roles_of<kHalves>(warp, num_items);
+  const int routings = routing_items(args.layout);
+  const std::uint64_t epoch = begin_op<kHalves>(warp, args.state);
+  const bool apart = kHalves == Halves::kBoth && warp.num_warps() > 1;
+  const SendShare share(routings + args.in.num_tokens * parts, warp.num_blocks(),
+                        apart ? warp.num_warps() / 2 : warp.num_warps());
+  const int first_receiver = apart ? share.num_senders() : 0;
+  const Team receivers{.first = first_receiver, .num_warps = warp.num_warps() - first_receiver};
 
-  if (sends(kHalves) && warp.index() < roles.num_senders) {
-    const SendQueue queue(args.counters, start, num_items, warp.num_blocks());
-    queue.run(warp, roles.num_senders, [&](int item) {
-      if (item == 0) {
-        send_routing(warp, pipe, wire, args, start.epoch);
+  if (sends(kHalves) && warp.index() < share.num_senders()) {
+    share.run(warp, args.state, epoch, [&](int item) {
+      if (item < routings) {
+        send_routing(warp, wire, args, epoch, item);
       } else {
-        send_part<kDtype>(warp, pipe, wire, args, start.epoch, (item - 1) / parts,
-                          (item - 1) % parts);
+        send_part<kDtype>(warp, pipe, wire, args, epoch, (item - routings) / parts,
+                          (item - routings) % parts);
       }
     });
     wire.flush(warp);
   }
-  if (receives(kHalves) && roles.receivers.holds(warp.index())) {
-    receive<kDtype>(warp, pipe, roles.receivers, wire, args, start.epoch);
+  if (receives(kHalves) && receivers.holds(warp.index())) {
+    receive<kDtype>(warp, pipe, receivers, wire, args, epoch);
     wire.drain(warp);
   }
-  end_op<kHalves>(warp, args.counters);
 }
 
 }  // namespace llep::dispatch

@@ -15,9 +15,13 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
   Device& device = heap.device();
   const MoeShape& shape = layout.shape;
   collectively(world, [&] {
-    counters_ = device.allocate(2 * sizeof(OpCounters));
-    entries_ = device.allocate(static_cast<std::size_t>(shape.capacity()) *
-                               static_cast<std::size_t>(shape.num_topk) * sizeof(BookEntry));
+    const auto max_tokens = static_cast<std::size_t>(shape.max_tokens);
+    const std::size_t most_entries =
+        static_cast<std::size_t>(shape.capacity()) * static_cast<std::size_t>(shape.num_topk);
+    allocate(dispatch_, layout.routing_pairs + max_tokens *
+                                                   static_cast<std::size_t>(layout.num_parts));
+    allocate(combine_, 1 + most_entries);
+    entries_ = device.allocate(most_entries * sizeof(BookEntry));
     first_entry_ =
         device.allocate((static_cast<std::size_t>(shape.num_ranks) + 1) * sizeof(std::int32_t));
     device.synchronize();
@@ -25,8 +29,20 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
   books_ = {.entries = reinterpret_cast<BookEntry*>(entries_.get()),
             .first_entry = reinterpret_cast<std::int32_t*>(first_entry_.get())};
   // All have drained, nobody has started: the words are nobody's between the two barriers.
-  device.fill(heap.base(), 0, layout.routing);
+  device.fill(heap.base(), 0, layout.words_end());
   world.barrier();
+}
+
+void ExpertParallel::allocate(Kind& kind, std::size_t most_items) {
+  Device& device = heap_.device();
+  kind.blocks =
+      device.allocate(static_cast<std::size_t>(launcher_.num_blocks()) * sizeof(BlockEpochs));
+  if (!launcher_.all_resident()) kind.claims = device.allocate(most_items * sizeof(std::uint64_t));
+}
+
+OpState ExpertParallel::Kind::state() const {
+  return {.blocks = reinterpret_cast<BlockEpochs*>(blocks.get()),
+          .claims = reinterpret_cast<std::uint64_t*>(claims.get())};
 }
 
 void ExpertParallel::advance(Kind& kind, Halves halves) {
@@ -46,7 +62,7 @@ void ExpertParallel::dispatch(Halves halves, const DispatchInputs& in,
   launcher_.dispatch(halves, wire_,
                      DispatchArgs{.layout = layout_,
                                   .rank = rank_,
-                                  .counters = reinterpret_cast<OpCounters*>(counters_.get()),
+                                  .state = dispatch_.state(),
                                   .in = in,
                                   .out = out,
                                   .books = books_,
@@ -59,7 +75,7 @@ void ExpertParallel::combine(Halves halves, const CombineInputs& in, Bf16* out) 
   launcher_.combine(halves, wire_,
                     CombineArgs{.layout = layout_,
                                 .rank = rank_,
-                                .counters = reinterpret_cast<OpCounters*>(counters_.get()) + 1,
+                                .state = combine_.state(),
                                 .in = in,
                                 .books = books_,
                                 .out = out,

@@ -31,8 +31,13 @@ class ExpertParallel {
   /// One kind of op as the host knows it.
   struct Kind {
     const char* name;
+    Memory blocks;
+    Memory claims;
     bool in_flight = false;
+
+    OpState state() const;
   };
+  void allocate(Kind& kind, std::size_t most_items);
   static void advance(Kind& kind, Halves halves);
 
   Launcher& launcher_;
@@ -40,12 +45,11 @@ class ExpertParallel {
   EpLayout layout_;
   AnyWire wire_;
   int rank_;
-  Memory counters_;  // OpCounters of dispatch, then of combine
   Memory entries_;
   Memory first_entry_;
   Books books_;
-  Kind dispatch_{.name = "dispatch"};
-  Kind combine_{.name = "combine"};
+  Kind dispatch_{.name = "dispatch", .blocks = {}, .claims = {}};
+  Kind combine_{.name = "combine", .blocks = {}, .claims = {}};
   bool drop_ = false;
 };
 

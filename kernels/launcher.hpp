@@ -15,6 +15,10 @@ class Launcher {
  public:
   virtual ~Launcher() = default;
 
+  /// Of every grid, and whether all of them run at once.
+  virtual int num_blocks() const = 0;
+  virtual bool all_resident() const = 0;
+
   virtual void dispatch(Halves halves, const AnyWire& wire, const DispatchArgs& args) = 0;
   virtual void combine(Halves halves, const AnyWire& wire, const CombineArgs& args) = 0;
 

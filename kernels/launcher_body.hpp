@@ -34,11 +34,14 @@ struct CombineBody {
 /// What a launcher needs of its executor.
 ///   launch(grid, body)          starts a kernel
 ///   most_stage_bytes(shared)    the largest stage beside `shared` bytes per block
-///   num_warps()                 of the grid
+///   num_blocks(), num_warps(), all_resident()  of every grid
 template <class Executor>
 class LauncherOn final : public Launcher {
  public:
   explicit LauncherOn(Executor executor) : executor_(std::move(executor)) {}
+
+  int num_blocks() const override { return executor_.num_blocks(); }
+  bool all_resident() const override { return executor_.all_resident(); }
 
   void dispatch(Halves halves, const AnyWire& wire, const DispatchArgs& args) override {
     std::visit([&](const auto& w) { dispatch_over(halves, w, args); }, wire);
@@ -73,8 +76,13 @@ class LauncherOn final : public Launcher {
   void launch_dispatch(Halves halves, const W& wire, const DispatchArgs& args) {
     const auto shared = static_cast<std::uint32_t>(sizeof(OpStart)) +
                         dispatch::Placement::bytes(args.layout.shape);
-    const GridShape grid = grid_for(
-        static_cast<std::uint32_t>(args.layout.num_parts) * args.layout.part_stride, shared);
+    const GridShape grid = grid_for(args.layout.window_stride(), shared);
+    if (kDtype == DispatchDtype::kFp8 && grid.stage_bytes < args.layout.window_stride()) {
+      throw Error(ExitCode::kUnavailable,
+                  "fp8 dispatch: a row of " + std::to_string(args.layout.window_stride()) +
+                      " bytes does not fit a warp's share of this GPU's shared memory, " +
+                      std::to_string(grid.stage_bytes) + "; use a smaller hidden size");
+    }
     switch (halves) {
       case Halves::kSend:
         return executor_.launch(grid, DispatchBody<Halves::kSend, kDtype, W>{wire, args});

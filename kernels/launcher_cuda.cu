@@ -19,7 +19,10 @@ struct CudaExecutor {
     return (device->shared_bytes_per_block() - shared) / cuda::kWarpsPerBlock -
            static_cast<std::uint32_t>(sizeof(std::uint64_t));
   }
-  int num_warps() const { return device->num_blocks() * cuda::kWarpsPerBlock; }
+  int num_blocks() const { return device->num_blocks(); }
+  int num_warps() const { return num_blocks() * cuda::kWarpsPerBlock; }
+  /// One block per multiprocessor at most, and nothing else runs on the device's stream.
+  bool all_resident() const { return true; }
 };
 
 }  // namespace

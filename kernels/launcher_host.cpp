@@ -16,9 +16,9 @@ struct HostExecutor {
   }
   /// A fraction of a GPU's, so that rows are cut here as well.
   std::uint32_t most_stage_bytes(std::uint32_t /*shared*/) const { return 18 * 1024; }
-  int num_warps() const {
-    return device->options().num_blocks * device->options().warps_per_block;
-  }
+  int num_blocks() const { return device->options().num_blocks; }
+  int num_warps() const { return num_blocks() * device->options().warps_per_block; }
+  bool all_resident() const { return device->options().concurrent_blocks == num_blocks(); }
 };
 
 }  // namespace

@@ -30,18 +30,20 @@ EpLayout sizes_of(const EpAxes& axes) {
                                ? 1
                                : std::min(axes.shape.num_topk, axes.shape.num_local_experts());
   layout.num_parts = num_parts(axes);
-  const int columns = layout.part_columns();
-  layout.part_stride = static_cast<std::uint32_t>(round_up(
-      axes.dtype == DispatchDtype::kBf16 ? bf16_row_bytes(columns) : fp8_row_bytes(columns), 16));
-  layout.routing_bytes = static_cast<std::uint32_t>(round_up(
-      static_cast<std::uint64_t>(axes.shape.max_tokens) *
-          static_cast<std::uint64_t>(axes.shape.num_topk) * sizeof(std::int16_t),
-      16));
+  const auto columns = static_cast<std::uint32_t>(layout.part_columns());
+  const bool fp8 = axes.dtype == DispatchDtype::kFp8;
+  layout.part_bytes = columns * static_cast<std::uint32_t>(fp8 ? sizeof(Fp8) : sizeof(Bf16));
+  if (fp8) {
+    layout.part_scale_bytes =
+        static_cast<std::uint32_t>(round_up(columns / kScaleGroup * sizeof(float), 16));
+  }
+  layout.routing_pairs =
+      static_cast<std::uint32_t>(divide_up(axes.shape.max_tokens * axes.shape.num_topk, 4));
   return layout;
 }
 
 struct Counts {
-  std::uint64_t sources, parts, selections;
+  std::uint64_t sources, copies, selections;
 };
 
 Counts counts_of(const EpLayout& layout) {
@@ -49,16 +51,18 @@ Counts counts_of(const EpLayout& layout) {
   const auto ranks = static_cast<std::uint64_t>(shape.num_ranks);
   const auto tokens = static_cast<std::uint64_t>(shape.max_tokens);
   return {.sources = kBuffers * ranks,
-          .parts = kBuffers * ranks * tokens * static_cast<std::uint64_t>(layout.slots_per_token) *
-                   static_cast<std::uint64_t>(layout.num_parts),
+          .copies = kBuffers * ranks * tokens * static_cast<std::uint64_t>(layout.slots_per_token),
           .selections = kBuffers * tokens * static_cast<std::uint64_t>(shape.num_topk)};
 }
 
 void add_words(EpLayout& layout, FieldList& fields) {
   const Counts counts = counts_of(layout);
-  layout.routing_words = fields.add("routing signals", counts.sources * sizeof(std::uint64_t));
+  layout.routing =
+      fields.add("routing", counts.sources * layout.routing_pairs * sizeof(TaggedPair));
   layout.begin_words = fields.add("begin signals", counts.sources * sizeof(std::uint64_t));
-  layout.dispatch_words = fields.add("dispatch signals", counts.parts * sizeof(std::uint64_t));
+  layout.dispatch_words = fields.add(
+      "dispatch signals",
+      counts.copies * static_cast<std::uint64_t>(layout.num_parts) * sizeof(std::uint64_t));
   layout.combine_words = fields.add("combine signals", counts.selections * sizeof(std::uint64_t));
 }
 
@@ -80,8 +84,7 @@ PlannedLayout plan_layout(const EpAxes& axes, std::uint64_t signal_bytes) {
     fields.add("signals of other cases", signal_bytes - fields.total_bytes());
   }
   const Counts counts = counts_of(layout);
-  layout.routing = fields.add("routing", counts.sources * layout.routing_bytes);
-  layout.dispatch_rows = fields.add("dispatch window", counts.parts * layout.part_stride);
+  layout.dispatch_rows = fields.add("dispatch window", counts.copies * layout.window_stride());
   layout.combine_rows =
       fields.add("combine window", counts.selections * layout.combine_row_bytes());
   if (axes.zero_copy) {

@@ -10,58 +10,71 @@
 
 namespace llep {
 
-/// Names a part of a row in the dispatch window.
-struct PartPlace {
+/// Names a row in the dispatch window.
+struct CopyPlace {
   int parity;
   int source;  // rank
   int token;
   int copy;  // of the token's copies at the receiving rank
-  int part;
 };
 
 /// Where everything lies in the symmetric heap; the same on every rank. Windows, routing and
 /// signal words exist twice, by parity of the epoch.
 ///
-///   routing          [2][source][token, k]        int16 global expert, -1: not routed
-///   dispatch rows    [2][source][token][copy][part]
+///   routing          [2][source][token, k]        tagged words of two int16 experts; -1: not routed
+///   dispatch rows    [2][source][token][copy]
 ///   combine rows     [2][token][k]                bf16 [hidden]
 ///   expert output    [local expert][capacity]     bf16 [hidden]; zero-copy combine only
-///   signal words     one 64-bit epoch for each routing, dispatch part, begin and combine row
+///   signal words     one 64-bit epoch for each dispatch part, begin and combine row
 ///
-/// A dispatched row travels in parts of equal width, each put and signalled by one warp: bf16
-/// columns, or e4m3 columns followed by their scales.
+/// A dispatched row [hidden] bf16 or e4m3 travels in parts of equal width, each put and signalled by
+/// one warp. Behind an fp8 row lie its parts' scales, each part's padded to 16 bytes.
 struct EpLayout {
   MoeShape shape;
   DispatchDtype dtype = DispatchDtype::kBf16;
   int slots_per_token = 1;  // copies of a token that one rank may get
   int num_parts = 1;
-  std::uint32_t part_stride = 0;    // bytes, padded to 16
-  std::uint32_t routing_bytes = 0;  // of one source; padded to 16
+  std::uint32_t part_bytes = 0;        // of its columns
+  std::uint32_t part_scale_bytes = 0;  // padded to 16; bf16: 0
+  std::uint32_t routing_pairs = 0;     // TaggedPair of one source, four selections each
 
-  std::uint64_t routing_words = 0;
+  std::uint64_t routing = 0;
   std::uint64_t dispatch_words = 0;
   std::uint64_t begin_words = 0;
   std::uint64_t combine_words = 0;
-  std::uint64_t routing = 0;
   std::uint64_t dispatch_rows = 0;
   std::uint64_t combine_rows = 0;
   std::uint64_t expert_output = 0;
 
   constexpr std::uint32_t combine_row_bytes() const { return bf16_row_bytes(shape.hidden); }
 
+  /// Everything before it is zeroed before the first epoch.
+  constexpr std::uint64_t words_end() const { return dispatch_rows; }
   constexpr int part_columns() const { return shape.hidden / num_parts; }
 
-  constexpr std::uint64_t dispatch_part(const PartPlace& at) const {
-    return dispatch_rows + index(at) * part_stride;
+  constexpr std::uint32_t row_bytes() const {
+    return part_bytes * static_cast<std::uint32_t>(num_parts);
   }
-  constexpr std::uint64_t dispatch_word(const PartPlace& at) const {
-    return dispatch_words + index(at) * sizeof(std::uint64_t);
+  constexpr std::uint32_t window_stride() const {
+    return (part_bytes + part_scale_bytes) * static_cast<std::uint32_t>(num_parts);
+  }
+
+  constexpr std::uint64_t dispatch_row(const CopyPlace& at) const {
+    return dispatch_rows + index(at) * window_stride();
+  }
+  constexpr std::uint64_t dispatch_part(const CopyPlace& at, int part) const {
+    return dispatch_row(at) + static_cast<std::uint32_t>(part) * part_bytes;
+  }
+  constexpr std::uint64_t dispatch_scales(const CopyPlace& at, int part) const {
+    return dispatch_row(at) + row_bytes() + static_cast<std::uint32_t>(part) * part_scale_bytes;
+  }
+  constexpr std::uint64_t dispatch_word(const CopyPlace& at, int part) const {
+    return dispatch_words +
+           (index(at) * static_cast<std::uint64_t>(num_parts) + static_cast<std::uint64_t>(part)) *
+               sizeof(std::uint64_t);
   }
   constexpr std::uint64_t routing_of(int parity, int source) const {
-    return routing + by_rank(parity, source) * routing_bytes;
-  }
-  constexpr std::uint64_t routing_word(int parity, int source) const {
-    return routing_words + by_rank(parity, source) * sizeof(std::uint64_t);
+    return routing + by_rank(parity, source) * routing_pairs * sizeof(TaggedPair);
   }
   constexpr std::uint64_t begin_word(int parity, int source) const {
     return begin_words + by_rank(parity, source) * sizeof(std::uint64_t);
@@ -74,13 +87,12 @@ struct EpLayout {
   }
 
  private:
-  constexpr std::uint64_t index(const PartPlace& at) const {
+  constexpr std::uint64_t index(const CopyPlace& at) const {
     const auto token = static_cast<std::uint64_t>(at.parity * shape.num_ranks + at.source) *
                            static_cast<std::uint64_t>(shape.max_tokens) +
                        static_cast<std::uint64_t>(at.token);
-    const std::uint64_t copy = token * static_cast<std::uint64_t>(slots_per_token) +
-                               static_cast<std::uint64_t>(at.copy);
-    return copy * static_cast<std::uint64_t>(num_parts) + static_cast<std::uint64_t>(at.part);
+    return token * static_cast<std::uint64_t>(slots_per_token) +
+           static_cast<std::uint64_t>(at.copy);
   }
   constexpr std::uint64_t by_rank(int parity, int source) const {
     return static_cast<std::uint64_t>(parity * shape.num_ranks + source);
@@ -101,14 +113,14 @@ struct EpAxes {
   friend bool operator==(const EpAxes&, const EpAxes&) = default;
 };
 
-/// The layout and the list it was made from. Signal words come first, `signal_bytes` at least:
+/// The layout and the list it was made from. Words that carry epochs come first, `signal_bytes` at least:
 /// a run gives the maximum over its cases, so that rows of one case never lie on words of another.
 struct PlannedLayout {
   EpLayout layout;
   FieldList fields;
 };
 PlannedLayout plan_layout(const EpAxes& axes, std::uint64_t signal_bytes = 0);
-/// Bytes of the signal words of one case, the head of the heap.
+/// Bytes of the words that carry epochs, the head of the heap, for one case.
 std::uint64_t signal_bytes(const EpAxes& axes);
 
 }  // namespace llep

@@ -4,7 +4,7 @@
 #include "common/annotations.hpp"
 #include "common/exec/model.hpp"
 
-/// What every dispatch and combine kernel begins and ends with: epochs and tickets.
+/// What every dispatch and combine kernel begins with: its epoch and its share of the send work.
 namespace llep {
 
 enum class Halves : int { kSend, kReceive, kBoth };
@@ -12,95 +12,81 @@ enum class Halves : int { kSend, kReceive, kBoth };
 constexpr bool sends(Halves halves) { return halves != Halves::kReceive; }
 constexpr bool receives(Halves halves) { return halves != Halves::kSend; }
 
-/// One kind of op's state in device memory. The host only mirrors it, so that a captured launch
-/// can be replayed.
-struct OpCounters {
-  std::uint64_t sent = 0;      // epochs whose send half has ended
-  std::uint64_t received = 0;  // epochs whose receive half has ended
-  std::uint32_t ticket = 0;    // next item of send work; 0 between launches
-  std::uint32_t left = 0;      // blocks that have left; 0 between launches
+/// How many send and receive halves of one kind of op a block has begun. Each block counts for
+/// itself, so that a launch needs no atomic and nothing from the host: a captured one can be
+/// replayed. All grids of a device have the same number of blocks.
+struct alignas(16) BlockEpochs {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+};
+
+/// One kind of op's state in device memory.
+struct OpState {
+  BlockEpochs* blocks = nullptr;    // [num_blocks]
+  std::uint64_t* claims = nullptr;  // [items] epoch that sent the item last; null: see SendShare
 };
 
 /// The head of the block's shared memory.
 struct alignas(16) OpStart {
   std::uint64_t epoch = 0;
-  std::uint32_t ticket = 0;
 };
 
-/// Send work is numbered and cut into as many batches as there are blocks; a block takes the next
-/// batch when it starts, a warp that has finished takes what blocks that have not started would
-/// have got. So all send work is under way before any wait of a block that starts later, and no
-/// block needs another one to be resident.
-class SendQueue {
- public:
-  /// How many warps of a block send: as many as its batch keeps busy, at most `most`.
-  LLEP_DEVICE static int num_senders(int num_items, int num_blocks, int most) {
-    const int batch = divide_up(num_items, num_blocks);
-    return batch < most ? batch : most;
+/// All warps of the block call it; returns the epoch of the launch.
+template <Halves kHalves, class Warp>
+LLEP_DEVICE std::uint64_t begin_op(Warp& warp, const OpState& state) {
+  auto* start = reinterpret_cast<OpStart*>(warp.shared());
+  if (warp.index() == 0) {
+    warp.one([&] {
+      BlockEpochs& mine = state.blocks[warp.block()];
+      BlockEpochs counts = mine;
+      start->epoch = 1 + (sends(kHalves) ? counts.sent : counts.received);
+      if constexpr (sends(kHalves)) ++counts.sent;
+      if constexpr (receives(kHalves)) ++counts.received;
+      mine = counts;
+    });
   }
+  warp.block_sync();
+  return start->epoch;
+}
 
-  LLEP_DEVICE SendQueue(OpCounters* counters, const OpStart& start, int num_items, int num_blocks)
-      : counters_(counters),
-        ticket_(static_cast<int>(start.ticket)),
-        num_items_(num_items),
-        batch_(divide_up(num_items, num_blocks)) {}
+/// A block's share of numbered send work, low numbers first.
+///
+/// Send work waits for nobody, and no wait may come before the send work of a block that is not
+/// running yet. Where all blocks of a grid are resident, each simply sends its share before it
+/// waits. Where they are not, items are claimed, and whoever has sent its share goes on with what
+/// nobody has claimed: then no block needs another one to be resident.
+class SendShare {
+ public:
+  /// Of the block's first warps, at most `most`, as many send as its share keeps busy.
+  LLEP_DEVICE SendShare(int num_items, int num_blocks, int most)
+      : num_items_(num_items),
+        num_senders_(divide_up(num_items, num_blocks) < most ? divide_up(num_items, num_blocks)
+                                                             : most) {}
 
-  /// Runs f(item) for every item that this warp, one of the block's first `num_senders`, gets. The
-  /// next ticket travels while f works.
+  LLEP_DEVICE int num_senders() const { return num_senders_; }
+
+  /// Runs f(item) for what this warp, one of the senders, has to send.
   template <class Warp, class F>
-  LLEP_DEVICE void run(Warp& warp, int num_senders, F f) const {
-    int ticket = ticket_;
-    int item = ticket * batch_ + warp.index();
-    int step = num_senders;  // the block's own batch is shared out among its senders
-    while (ticket * batch_ < num_items_) {
-      const auto next = warp.one_later([&] { return Warp::fetch_add(&counters_->ticket, 1U); });
-      const int end = (ticket + 1) * batch_ < num_items_ ? (ticket + 1) * batch_ : num_items_;
-      for (; item < end; item += step) f(item);
-      ticket = static_cast<int>(next.get(warp));
-      item = ticket * batch_;
-      step = 1;
+  LLEP_DEVICE void run(Warp& warp, const OpState& state, std::uint64_t epoch, F f) const {
+    const auto mine = [&](int item) {
+      return state.claims == nullptr || warp.one([&] {
+        return Warp::fetch_max(&state.claims[item], epoch) != epoch ? 1 : 0;
+      }) != 0;
+    };
+    const int step = num_senders_ * warp.num_blocks();
+    for (int item = warp.index() * warp.num_blocks() + warp.block(); item < num_items_;
+         item += step) {
+      if (mine(item)) f(item);
+    }
+    if (state.claims == nullptr) return;
+    for (int item = 0; item < num_items_; ++item) {
+      if (mine(item)) f(item);
     }
   }
 
  private:
-  OpCounters* counters_;
-  int ticket_;
   int num_items_;
-  int batch_;
+  int num_senders_;
 };
-
-/// All warps of the block call it; returns what all of them share.
-template <Halves kHalves, class Warp>
-LLEP_DEVICE OpStart begin_op(Warp& warp, OpCounters* counters) {
-  auto* start = reinterpret_cast<OpStart*>(warp.shared());
-  if (warp.index() == 0) {
-    warp.one([&] {
-      // Both travel at once: neither is used before both have been asked for.
-      const std::uint64_t ended = sends(kHalves) ? counters->sent : counters->received;
-      std::uint32_t ticket = 0;
-      if constexpr (sends(kHalves)) {
-        ticket = Warp::fetch_add(&counters->ticket, 1U);
-      }
-      *start = OpStart{.epoch = ended + 1, .ticket = ticket};
-    });
-  }
-  warp.block_sync();
-  return *start;
-}
-
-/// The last block to leave advances the epoch. Nobody reads the counters after having left.
-template <Halves kHalves, class Warp>
-LLEP_DEVICE void end_op(Warp& warp, OpCounters* counters) {
-  warp.block_sync();
-  if (warp.index() != 0) return;
-  warp.one([&] {
-    const auto last = static_cast<std::uint32_t>(warp.num_blocks() - 1);
-    if (Warp::fetch_add(&counters->left, 1U) != last) return;
-    counters->left = 0;
-    counters->ticket = 0;
-    if constexpr (sends(kHalves)) ++counters->sent;
-    if constexpr (receives(kHalves)) ++counters->received;
-  });
-}
 
 }  // namespace llep

@@ -11,8 +11,8 @@
 /// The device side of a transport: what kernels may ask of it. The whole warp calls; functions are
 /// those of the warp primitives (called per lane, i < n, n <= 32 for put).
 ///
-///   put(warp, pipe, n, to, bytes)    copies the first `bytes` of the staged row to to(i), a
-///                                    Destination, for every i; nothing is visible yet on return
+///   put(warp, pipe, n, to, staged)   copies the staged bytes to to(i), a Destination, for every i;
+///                                    nothing is visible yet on return
 ///   commit(warp, pipe)               this warp's earlier puts may now be ordered by a signal, of
 ///                                    this warp or of one that synchronises with it afterwards
 ///   signal(warp, n, to, epoch)       writes the epoch to the 64-bit word to(i), a Destination, for
@@ -21,6 +21,8 @@
 ///   wait(warp, n, what, epoch, phase)  returns once all local words what(i), an Awaited, hold at
 ///                                    least the epoch: the rows behind them may be read by ordinary
 ///                                    and by bulk loads of this warp. False: a deadline passed
+///   post(warp, n, data, num_peers, to, epoch)  writes tagged pairs data(i) to to(p), a Destination,
+///                                    for every p: each word arrives whole and needs no signal
 ///   local(offset)                    this rank's own heap
 ///   flush(warp) / drain(warp)        what was queued starts moving / sources may be overwritten
 ///
@@ -34,8 +36,17 @@ struct Destination {
   std::uint64_t offset = 0;
 };
 
+/// Bytes of a warp's stage.
+struct Staged {
+  std::uint32_t first = 0;
+  std::uint32_t bytes = 0;
+};
+
 struct NoFunction {
   constexpr Destination operator()(int /*i*/) const { return {}; }
+};
+struct NoData {
+  constexpr TaggedPair operator()(int /*i*/) const { return {}; }
 };
 struct NoAwaited {
   constexpr Awaited operator()(int /*i*/) const { return {}; }
@@ -44,10 +55,11 @@ struct NoAwaited {
 template <class T, class Warp, class Pipe>
 concept Wire = std::is_trivially_copyable_v<T> &&
                requires(const T wire, Warp& warp, Pipe& pipe, std::uint64_t word) {
-                 wire.put(warp, pipe, 1, NoFunction{}, std::uint32_t{});
+                 wire.put(warp, pipe, 1, NoFunction{}, Staged{});
                  wire.commit(warp, pipe);
                  wire.signal(warp, 1, NoFunction{}, word);
                  { wire.wait(warp, 1, NoAwaited{}, word, WaitPhase{}) } -> std::same_as<bool>;
+                 wire.post(warp, 1, NoData{}, 1, NoFunction{}, word);
                  { wire.local(word) } -> std::same_as<std::byte*>;
                  wire.flush(warp);
                  wire.drain(warp);

@@ -96,6 +96,12 @@ class Warp {
     return Lanes<T>(lane() < n ? f(lane()) : T{});
   }
 
+  template <class T>
+  __device__ __forceinline__ Lanes<int> earlier_equal(const Lanes<T>& values) {
+    const unsigned equal = __match_any_sync(kAllLanes, values[lane()]);
+    return Lanes<int>(__popc(equal & ((1U << lane()) - 1U)));
+  }
+
   /// See host_executor.hpp. The proxy fence lets bulk loads of this warp read the rows as well.
   template <class F>
   __device__ __forceinline__ bool wait_all(int n, F awaited, std::uint64_t epoch,
@@ -132,6 +138,61 @@ class Warp {
     }
   }
 
+  /// See host_executor.hpp. Each lane's fence and its stores are a release; data is loaded before.
+  template <class Data, class Target>
+  __device__ __forceinline__ void post(int n, Data data, int num_targets, Target target,
+                                       std::uint64_t epoch) {
+    TaggedPair pairs[kMostPosted / 32];
+#pragma unroll
+    for (int j = 0; j < kMostPosted / 32; ++j) {
+      const int i = j * 32 + lane();
+      if (i >= n) continue;
+      pairs[j] = data(i);
+      for (std::uint64_t& word : pairs[j].word) {
+        word = tagged(static_cast<std::uint32_t>(word), epoch);
+      }
+    }
+    ptx::fence_acq_rel_sys();
+    for (int p = 0; p < num_targets; ++p) {
+      TaggedPair* to = target(p);
+#pragma unroll
+      for (int j = 0; j < kMostPosted / 32; ++j) {
+        const int i = j * 32 + lane();
+        if (i < n) ptx::store_relaxed_sys(to[i].word, pairs[j].word);
+      }
+    }
+  }
+
+  /// See host_executor.hpp. Loads of a round travel together; the fence makes the polls an acquire.
+  template <class Place, class What, class F>
+  __device__ __forceinline__ void collect(const Team& team, int n, Place place, What what,
+                                          std::uint64_t epoch, WaitPhase phase, F f) {
+    constexpr int kInFlight = 4;
+    const int stride = team.num_warps * 32;
+    for (int first = static_cast<int>(threadIdx.x) - team.first * 32; first < n;
+         first += kInFlight * stride) {
+      TaggedPair pairs[kInFlight];
+#pragma unroll
+      for (int j = 0; j < kInFlight; ++j) {
+        if (first + j * stride < n) {
+          ptx::load_relaxed_sys(place(first + j * stride)->word, pairs[j].word);
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < kInFlight; ++j) {
+        const int i = first + j * stride;
+        if (i >= n) continue;
+        if (!has_tag(pairs[j].word[0], epoch) || !has_tag(pairs[j].word[1], epoch)) {
+          Awaited awaited = what(i);
+          awaited.word = place(i)->word;
+          wait_pair(awaited, epoch, phase, pairs[j]);
+        }
+        f(i, pairs[j]);
+      }
+    }
+    ptx::fence_acq_rel_sys();
+  }
+
   /// Orders nothing: what these words decide is used after a sync, or by the next launch.
   static __device__ __forceinline__ std::uint32_t fetch_add(std::uint32_t* word,
                                                             std::uint32_t value) {
@@ -142,16 +203,22 @@ class Warp {
     return atomicMin(reinterpret_cast<unsigned long long*>(word),
                      static_cast<unsigned long long>(value));
   }
+  static __device__ __forceinline__ std::uint64_t fetch_max(std::uint64_t* word,
+                                                            std::uint64_t value) {
+    return atomicMax(reinterpret_cast<unsigned long long*>(word),
+                     static_cast<unsigned long long>(value));
+  }
 
  private:
-  /// Polls until the word has the epoch, a wait elsewhere has failed, or the deadline has passed.
-  __device__ __noinline__ bool wait_one(const Awaited what, std::uint64_t epoch,
-                                        WaitPhase phase) const {
+  /// Polls until `arrived(seen)`, a wait elsewhere has failed, or the deadline has passed.
+  template <class Arrived>
+  __device__ __forceinline__ bool poll(const Awaited& what, std::uint64_t epoch, WaitPhase phase,
+                                       Arrived arrived) const {
     constexpr int kPollsPerLook = 128;
     std::uint64_t deadline = 0;
+    std::uint64_t seen = 0;
     for (int polls = 1;; ++polls) {
-      const std::uint64_t seen = ptx::load_acquire_sys(what.word);
-      if (reached(seen, epoch)) return true;
+      if (arrived(seen)) return true;
       if (polls % kPollsPerLook != 0) continue;
       if (*const_cast<const volatile std::uint32_t*>(faults_.raised) != 0) return false;
       const std::uint64_t now = ptx::global_timer_ns();
@@ -161,6 +228,21 @@ class Warp {
         return false;
       }
     }
+  }
+  __device__ __noinline__ bool wait_one(const Awaited what, std::uint64_t epoch,
+                                        WaitPhase phase) const {
+    return poll(what, epoch, phase, [&](std::uint64_t& seen) {
+      seen = ptx::load_acquire_sys(what.word);
+      return reached(seen, epoch);
+    });
+  }
+  __device__ __noinline__ void wait_pair(const Awaited what, std::uint64_t epoch, WaitPhase phase,
+                                         TaggedPair& pair) const {
+    poll(what, epoch, phase, [&](std::uint64_t& seen) {
+      ptx::load_relaxed_sys(what.word, pair.word);
+      seen = pair.word[0] >> 32;
+      return has_tag(pair.word[0], epoch) && has_tag(pair.word[1], epoch);
+    });
   }
   __device__ __forceinline__ void raise_fault(const Awaited& what, std::uint64_t epoch,
                                               WaitPhase phase, std::uint64_t seen) const {

@@ -110,10 +110,11 @@ void HostDevice::run_blocks(Job& job, int index) {
   const int warp_index = index % job.grid.warps_per_block;
   Job::Slot& slot = *job.slots[static_cast<std::size_t>(index / job.grid.warps_per_block)];
   for (;;) {
+    // A slot is free once all its warps are: until then another slot may take the next block.
+    slot.all.arrive_and_wait(job.grid.warps_per_block);
     if (warp_index == 0) slot.taken = job.next.fetch_add(1);
     slot.all.arrive_and_wait(job.grid.warps_per_block);
     const int taken = slot.taken;
-    slot.all.arrive_and_wait(job.grid.warps_per_block);  // all have read `taken` before the next is taken
     if (taken >= job.grid.num_blocks) return;
     const host::Block block{.index = job.order[static_cast<std::size_t>(taken)],
                             .shared = slot.shared.get(),

@@ -21,15 +21,16 @@ void raise_fault(const FaultSink& faults, const FaultRecord& record) {
 
 }  // namespace
 
-bool Warp::wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase) const {
+bool Warp::wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase, int shift) const {
   // Two cores carry many ranks of many warps: give the core away, then sleep so that the
   // scheduler does not go round among waiters alone.
   constexpr int kYields = 64;
   constexpr auto kNap = std::chrono::microseconds(50);
   std::uint64_t deadline = 0;
   for (int polls = 0;; ++polls) {
-    const std::uint64_t seen = load_acquire(what.word);
-    if (reached(seen, epoch)) return true;
+    const std::uint64_t word = load_acquire(what.word);
+    const std::uint64_t seen = word >> shift;
+    if (shift == 0 ? reached(seen, epoch) : has_tag(word, epoch)) return true;
     if (load_acquire(faults_.raised) != 0) return false;
     const std::uint64_t now = now_ns();
     if (deadline == 0) deadline = now + faults_.timeout_ns;

@@ -5,8 +5,9 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <concepts>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <thread>
 #include <type_traits>
 
@@ -25,19 +26,22 @@ inline std::uint64_t now_ns() {
 class Barrier {
  public:
   void arrive_and_wait(int count) {
-    const std::uint32_t phase = phase_.load(std::memory_order_acquire);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
-      arrived_.store(0, std::memory_order_relaxed);
-      phase_.fetch_add(1, std::memory_order_acq_rel);
-      phase_.notify_all();
+    std::unique_lock lock(mutex_);
+    const std::uint64_t phase = phase_;
+    if (++arrived_ == count) {
+      arrived_ = 0;
+      ++phase_;
+      passed_.notify_all();
     } else {
-      phase_.wait(phase, std::memory_order_acquire);
+      passed_.wait(lock, [&] { return phase_ != phase; });
     }
   }
 
  private:
-  std::atomic<int> arrived_ = 0;
-  std::atomic<std::uint32_t> phase_ = 0;
+  std::mutex mutex_;
+  std::condition_variable passed_;
+  int arrived_ = 0;
+  std::uint64_t phase_ = 0;
 };
 
 /// What the warps of one block share.
@@ -140,6 +144,17 @@ class Warp {
     return all;
   }
 
+  template <class T>
+  Lanes<int> earlier_equal(const Lanes<T>& values) {
+    Lanes<int> counts;
+    for (int i = 0; i < kMaxLanes; ++i) {
+      int count = 0;
+      for (int j = 0; j < i; ++j) count += values[j] == values[i] ? 1 : 0;
+      counts.set(*this, i, count);
+    }
+    return counts;
+  }
+
   /// True once every word has reached the epoch: what was written before its signal may be read.
   /// False once a wait of this device has failed; the first to fail leaves the record.
   template <class F>
@@ -160,6 +175,42 @@ class Warp {
     }
   }
 
+  /// Writes pair i, data(i) tagged with the epoch, to pair i of every target(p), p < num_targets:
+  /// after everything this warp's launch found done. n <= kMostPosted.
+  template <class Data, class Target>
+  void post(int n, Data data, int num_targets, Target target, std::uint64_t epoch) {
+    refuse_dirty("post");
+    for (int i = 0; i < n; ++i) {
+      const TaggedPair pair = data(i);
+      for (int p = 0; p < num_targets; ++p) {
+        for (int w = 0; w < 2; ++w) {
+          std::atomic_ref(target(p)[i].word[w])
+              .store(tagged(static_cast<std::uint32_t>(pair.word[w]), epoch),
+                     std::memory_order_release);
+        }
+      }
+    }
+  }
+
+  /// Waits for the pairs place(i), i < n, shared out among the team, and calls f(i, pair) for each;
+  /// what(i) is what to report. Like wait_all it gives up once a wait has failed; f is called then
+  /// with what there is.
+  template <class Place, class What, class F>
+  void collect(const Team& team, int n, Place place, What what, std::uint64_t epoch,
+               WaitPhase phase, F f) {
+    team_for_each(team, n, [&](int i) {
+      TaggedPair pair;
+      for (int w = 0; w < 2; ++w) {
+        Awaited awaited = what(i);
+        awaited.word = &place(i)->word[w];
+        wait_one(awaited, epoch, phase, 32);
+        pair.word[w] = std::atomic_ref(const_cast<std::uint64_t&>(*awaited.word))
+                           .load(std::memory_order_acquire);
+      }
+      f(i, pair);
+    });
+  }
+
   /// For functions of the primitives: atomic with regard to this device's kernels.
   static std::uint32_t fetch_add(std::uint32_t* word, std::uint32_t value) {
     return std::atomic_ref(*word).fetch_add(value, std::memory_order_acq_rel);
@@ -172,6 +223,14 @@ class Warp {
     return seen;
   }
 
+  static std::uint64_t fetch_max(std::uint64_t* word, std::uint64_t value) {
+    std::atomic_ref atomic(*word);
+    std::uint64_t seen = atomic.load();
+    while (value > seen && !atomic.compare_exchange_weak(seen, value)) {
+    }
+    return seen;
+  }
+
   /// Refuses to go on while lanes may not yet have seen each other's writes (a broken invariant).
   void refuse_dirty(const char* what) const {
     if (dirty_) fail_dirty(what);
@@ -179,7 +238,8 @@ class Warp {
 
  private:
   [[noreturn]] static void fail_dirty(const char* what);
-  bool wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase) const;
+  /// The epoch is in the word's bits from `shift` on.
+  bool wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase, int shift = 0) const;
 
   Place place_;
   Block block_;

@@ -17,8 +17,11 @@
 ///   warp.team_for_each     the same, shared out among the warps of a team
 ///   warp.sum / bits(n, f)  the sum / the bitwise or of all f(i)
 ///   warp.lanes(n, f)       f(i) for i < n <= 32, kept per lane
+///   warp.earlier_equal(l)  for each lane, how many lanes before it hold the same value
 ///   warp.wait_all(n, f, …) polls one word per lane until all have reached the epoch
 ///   warp.signal(n, f, …)   one release, then one relaxed store per target
+///   warp.post(n, f, …)     words that carry their epoch: one release, then relaxed stores
+///   warp.collect(…)        waits for such words and hands over what they carry
 ///   warp.sync()            what lanes wrote is seen by all lanes
 ///   warp.team_sync(team)   what warps wrote is seen by all warps of the team
 ///   warp.block_sync()      the same for the whole block
@@ -57,6 +60,23 @@ struct Awaited {
 struct alignas(16) Vec16 {
   std::uint32_t word[4] = {};
 };
+
+/// Two 64-bit words, each 32 bits of data below the low 32 bits of the epoch. A word arrives whole, so
+/// its data needs no signal behind it.
+struct alignas(16) TaggedPair {
+  std::uint64_t word[2] = {};
+};
+
+constexpr std::uint64_t tagged(std::uint32_t data, std::uint64_t epoch) {
+  return epoch << 32 | data;
+}
+constexpr bool has_tag(std::uint64_t word, std::uint64_t epoch) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(word >> 32) -
+                                   static_cast<std::uint32_t>(epoch)) >= 0;
+}
+
+/// Pairs that one `post` takes: what lanes hold in registers.
+inline constexpr int kMostPosted = 2 * kMaxLanes;
 
 /// Epochs grow forever; the comparison survives a wrap.
 constexpr bool reached(std::uint64_t seen, std::uint64_t epoch) {

@@ -15,6 +15,19 @@ __device__ __forceinline__ std::uint64_t load_acquire_sys(const std::uint64_t* f
 __device__ __forceinline__ void store_relaxed_sys(std::uint64_t* to, std::uint64_t value) {
   asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(to), "l"(value) : "memory");
 }
+/// Two words at once; each of them is whole.
+__device__ __forceinline__ void load_relaxed_sys(const std::uint64_t* from, std::uint64_t (&to)[2]) {
+  asm volatile("ld.relaxed.sys.global.v2.u64 {%0, %1}, [%2];"
+               : "=l"(to[0]), "=l"(to[1])
+               : "l"(from)
+               : "memory");
+}
+__device__ __forceinline__ void store_relaxed_sys(std::uint64_t* to,
+                                                  const std::uint64_t (&from)[2]) {
+  asm volatile("st.relaxed.sys.global.v2.u64 [%0], {%1, %2};" ::"l"(to), "l"(from[0]),
+               "l"(from[1])
+               : "memory");
+}
 __device__ __forceinline__ void fence_acq_rel_sys() {
   asm volatile("fence.acq_rel.sys;" ::: "memory");
 }

@@ -22,8 +22,8 @@ struct IpcWire {
   int rank = 0;
 
   template <class Warp, class Pipe, class F>
-  LLEP_DEVICE void put(Warp& warp, Pipe& pipe, int n, F to, std::uint32_t bytes) const {
-    pipe.store_to(warp, n, [&](int i) { return address(to(i)); }, bytes);
+  LLEP_DEVICE void put(Warp& warp, Pipe& pipe, int n, F to, const Staged& staged) const {
+    pipe.store_to(warp, n, [&](int i) { return address(to(i)); }, staged.bytes, staged.first);
   }
   template <class Warp, class Pipe>
   LLEP_DEVICE void commit(Warp& warp, Pipe& pipe) const {
@@ -37,6 +37,13 @@ struct IpcWire {
   template <class Warp, class F>
   LLEP_DEVICE bool wait(Warp& warp, int n, F what, std::uint64_t epoch, WaitPhase phase) const {
     return warp.wait_all(n, what, epoch, phase);
+  }
+  template <class Warp, class Data, class F>
+  LLEP_DEVICE void post(Warp& warp, int n, Data data, int num_peers, F to,
+                        std::uint64_t epoch) const {
+    warp.post(
+        n, data, num_peers,
+        [&](int p) { return reinterpret_cast<TaggedPair*>(address(to(p))); }, epoch);
   }
   LLEP_DEVICE std::byte* local(std::uint64_t offset) const { return bases[rank] + offset; }
   template <class Warp>
