@@ -132,7 +132,10 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& a
   if constexpr (sends(kHalves)) {
     // Every rank starts with the rows of the rank after it, so that not all send to one.
     const int offset = args.books.first_entry[(args.rank + 1) % shape.num_ranks];
-    const SendShare share(1 + num_entries, warp.num_blocks(), warp.num_warps());
+    // A signal waits for all that its multiprocessor is writing: with few rows under way at once,
+    // each is known to have arrived soon after it has, and the other warps reduce meanwhile.
+    const int most_senders = warp.num_warps() > 1 ? warp.num_warps() / 2 : 1;
+    const SendShare share(1 + num_entries, warp.num_blocks(), most_senders);
     if (warp.index() < share.num_senders()) {
       share.run(warp, args.state, epoch, [&](int item) {  // the begin signal, then the rows
         if (item == 0) {

@@ -42,11 +42,12 @@ LLEP_DEVICE int entry_of(const TaggedPair& pair, int i) {
 inline constexpr int kPairEntries = 4;
 
 /// One source's routing as it arrived: entry token * num_topk + k.
+template <class Warp>
 struct Routing {
   const TaggedPair* pairs;
 
   LLEP_DEVICE int operator[](int i) const {
-    return entry_of(pairs[i / kPairEntries], i % kPairEntries);
+    return entry_of(Warp::read(pairs + i / kPairEntries), i % kPairEntries);
   }
 };
 
@@ -176,6 +177,11 @@ LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
         }
       });
   warp.team_sync(team);
+  // No receive half ends before it has seen every rank's begin: what they read of the windows
+  // before comes before what this rank writes there in a later launch.
+  if (warp.block() == 0 && warp.index() == team.first) {
+    warp.acquire(shape.num_ranks, [&](int source) { return routing + source * pairs; });
+  }
 }
 
 /// Turns counts into places.
@@ -336,7 +342,7 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
   const int token = pair % shape.max_tokens;
   const int num_local = shape.num_local_experts();
   const int first_expert = args.rank * num_local;
-  const Routing routing{
+  const Routing<Warp> routing{
       reinterpret_cast<const TaggedPair*>(wire.local(layout.routing_of(parity, source)))};
   const auto selected = [&](int k) { return routing[token * shape.num_topk + k]; };
 
@@ -351,7 +357,7 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
   // Entries of this source before one of them that match; whole pairs, the last one in part.
   const auto earlier = [&](int before, auto matches) {
     return warp.sum(divide_up(before, kPairEntries), [&](int i) {
-      const TaggedPair entries = routing.pairs[i];
+      const TaggedPair entries = Warp::read(routing.pairs + i);
       int found = 0;
       for (int j = 0; j < kPairEntries; ++j) {
         found += i * kPairEntries + j < before && matches(entry_of(entries, j)) ? 1 : 0;

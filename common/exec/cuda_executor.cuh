@@ -163,7 +163,8 @@ class Warp {
     }
   }
 
-  /// See host_executor.hpp. Loads of a round travel together; the fence makes the polls an acquire.
+  /// See host_executor.hpp. Loads of a round travel together. Relaxed: a pair is its own data, and
+  /// a fence here would wait for whatever this multiprocessor is sending.
   template <class Place, class What, class F>
   __device__ __forceinline__ void collect(const Team& team, int n, Place place, What what,
                                           std::uint64_t epoch, WaitPhase phase, F f) {
@@ -190,7 +191,17 @@ class Warp {
         f(i, pairs[j]);
       }
     }
-    ptx::fence_acq_rel_sys();
+  }
+  /// See host_executor.hpp.
+  template <class Place>
+  __device__ __forceinline__ void acquire(int n, Place place) {
+    for (int i = lane(); i < n; i += 32) ptx::load_acquire_sys(place(i)->word);
+    __syncwarp();
+  }
+  static __device__ __forceinline__ TaggedPair read(const TaggedPair* pair) {
+    TaggedPair value;
+    ptx::load_relaxed_sys(pair->word, value.word);
+    return value;
   }
 
   /// Orders nothing: what these words decide is used after a sync, or by the next launch.

@@ -194,21 +194,32 @@ class Warp {
 
   /// Waits for the pairs place(i), i < n, shared out among the team, and calls f(i, pair) for each;
   /// what(i) is what to report. Like wait_all it gives up once a wait has failed; f is called then
-  /// with what there is.
+  /// with what there is. Nothing but the pairs themselves may be read on the strength of it:
+  /// `acquire` of a collected pair orders what its sender did before.
   template <class Place, class What, class F>
   void collect(const Team& team, int n, Place place, What what, std::uint64_t epoch,
                WaitPhase phase, F f) {
     team_for_each(team, n, [&](int i) {
-      TaggedPair pair;
       for (int w = 0; w < 2; ++w) {
         Awaited awaited = what(i);
         awaited.word = &place(i)->word[w];
         wait_one(awaited, epoch, phase, 32);
-        pair.word[w] = std::atomic_ref(const_cast<std::uint64_t&>(*awaited.word))
-                           .load(std::memory_order_acquire);
       }
-      f(i, pair);
+      f(i, read(place(i)));
     });
+  }
+  template <class Place>
+  void acquire(int n, Place place) {
+    for (int i = 0; i < n; ++i) read(place(i));
+  }
+  /// A pair that has been collected, by this warp or by one that it has synced with.
+  static TaggedPair read(const TaggedPair* pair) {
+    TaggedPair value;
+    for (int w = 0; w < 2; ++w) {
+      value.word[w] = std::atomic_ref(const_cast<std::uint64_t&>(pair->word[w]))
+                          .load(std::memory_order_acquire);
+    }
+    return value;
   }
 
   /// For functions of the primitives: atomic with regard to this device's kernels.

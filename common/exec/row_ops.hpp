@@ -121,32 +121,37 @@ LLEP_DEVICE void weighted_sum(Warp& warp, Vec16* out, const WeightedRows<RowOf, 
 #ifdef __CUDACC__
 
 /// Quantises bf16 columns [n], whole groups of 128, into `to`: e4m3 [n], then fp32 scales [n / 128].
-/// Sixteen lanes share a group.
+/// Sixteen lanes share a group; the groups of a round go through each stage together.
 __device__ __forceinline__ void quantize(cuda::Warp& warp, std::byte* to, const Bf16* from, int n) {
   constexpr int kColumnsPerStep = 32 * kVecColumns;
   constexpr int kInFlight = 8;  // loads of a lane
   auto* scales = reinterpret_cast<float*>(to + n);
   for (int base = 0; base < n; base += kInFlight * kColumnsPerStep) {
-    Vec16 in[kInFlight];
+    Vec16 in[kInFlight] = {};
 #pragma unroll
     for (int i = 0; i < kInFlight; ++i) {
       const int column = base + i * kColumnsPerStep + warp.lane() * kVecColumns;
       if (column < n) in[i] = *reinterpret_cast<const Vec16*>(from + column);
     }
+    float amax[kInFlight] = {};
+#pragma unroll
+    for (int i = 0; i < kInFlight; ++i) {
+#pragma unroll
+      for (int c = 0; c < kVecColumns; ++c) {
+        amax[i] = fmaxf(amax[i], fabsf(to_float(column_of(in[i], c))));
+      }
+    }
+#pragma unroll
+    for (int step = 1; step < 16; step *= 2) {
+#pragma unroll
+      for (int i = 0; i < kInFlight; ++i) {
+        amax[i] = fmaxf(amax[i], __shfl_xor_sync(cuda::kAllLanes, amax[i], step));
+      }
+    }
 #pragma unroll
     for (int i = 0; i < kInFlight; ++i) {
       const int column = base + i * kColumnsPerStep + warp.lane() * kVecColumns;
-      float amax = 0;
-#pragma unroll
-      for (int c = 0; c < kVecColumns; ++c) {
-        amax = fmaxf(amax, fabsf(to_float(column_of(in[i], c))));
-      }
-#pragma unroll
-      for (int step = 1; step < 16; step *= 2) {
-        amax = fmaxf(amax, __shfl_xor_sync(cuda::kAllLanes, amax, step));
-      }
-      if (column >= n) continue;
-      const float scale = fp8_scale(amax);
+      const float scale = fp8_scale(amax[i]);
       std::uint64_t codes = 0;
 #pragma unroll
       for (int c = 0; c < kVecColumns; c += 2) {
@@ -156,8 +161,10 @@ __device__ __forceinline__ void quantize(cuda::Warp& warp, std::byte* to, const 
                      __nv_cvt_float2_to_fp8x2(values, __NV_SATFINITE, __NV_E4M3))
                  << (8 * c);
       }
-      *reinterpret_cast<std::uint64_t*>(to + column) = codes;
-      if (warp.lane() % 16 == 0) scales[column / kScaleGroup] = fp8_scale_inverse(amax);
+      if (column < n) {
+        *reinterpret_cast<std::uint64_t*>(to + column) = codes;
+        if (warp.lane() % 16 == 0) scales[column / kScaleGroup] = fp8_scale_inverse(amax[i]);
+      }
     }
   }
 }

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -82,6 +83,22 @@ TEST(HostGrid, runs_at_most_concurrent_blocks_at_once) {
     }
     EXPECT_LE(most, concurrent);
     EXPECT_EQ(now, 0);
+  }
+}
+
+TEST(HostGrid, a_resident_grid_runs_all_blocks_at_once_whichever_warps_are_done) {
+  constexpr int kBlocks = 5;
+  HostDevice device(0, {.num_blocks = kBlocks, .warps_per_block = 3});
+  for (int launch = 0; launch < 20; ++launch) {
+    std::atomic<int> here = 0;
+    const std::uint64_t begin = host::now_ns();
+    device.launch(kNoMemory, [&](host::Warp& warp, host::RowPipe&) {
+      if (warp.index() != 1) return;
+      ++here;
+      while (here < kBlocks && host::now_ns() - begin < 20'000'000'000) std::this_thread::yield();
+    });
+    ASSERT_EQ(here, kBlocks);
+    ASSERT_LT(host::now_ns() - begin, 20'000'000'000U) << "a block waited for another to end";
   }
 }
 
