@@ -2,26 +2,13 @@
 #pragma once
 
 #include "kernels/arguments.hpp"
-#include "transport/wire.hpp"
+#include "kernels/begin.hpp"
 
 /// Combine: every expert output row back to its token's owner, who adds them up.
 ///
 ///   send half     the begin signal to every rank, then each row of the books
 ///   receive half  wait for a token's rows, weighted sum in k order
 namespace llep::combine {
-
-template <class Warp, class W>
-LLEP_DEVICE void send_begin(Warp& warp, const W& wire, const CombineArgs& args,
-                            std::uint64_t epoch) {
-  const int parity = static_cast<int>(epoch & 1);
-  wire.signal(
-      warp, args.layout.shape.num_ranks,
-      [&](int i) {
-        return Destination{.peer = (args.rank + 1 + i) % args.layout.shape.num_ranks,
-                           .offset = args.layout.begin_word(parity, args.rank)};
-      },
-      epoch);
-}
 
 /// One row, whole or in chunks, to the window of the token's owner; then its signal.
 template <class Warp, class Pipe, class W>
@@ -106,27 +93,16 @@ LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
   }
 }
 
-/// No receive half ends before it has seen every rank's begin of this epoch: two buffers suffice.
-template <class Warp, class W>
-LLEP_DEVICE void wait_for_begins(Warp& warp, const W& wire, const CombineArgs& args,
-                                 std::uint64_t epoch) {
-  const int parity = static_cast<int>(epoch & 1);
-  wire.wait(
-      warp, args.layout.shape.num_ranks,
-      [&](int source) {
-        return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                           wire.local(args.layout.begin_word(parity, source))),
-                       .peer = source};
-      },
-      epoch, WaitPhase::kCombineBegin);
-}
-
 /// The kernel.
 template <Halves kHalves, class Warp, class Pipe, class W>
   requires Wire<W, Warp, Pipe>
 LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& args) {
   const MoeShape& shape = args.layout.shape;
   const int num_entries = sends(kHalves) ? args.books.first_entry[shape.num_ranks] : 0;
+  const Begins begins{.layout = args.layout,
+                      .words = args.layout.combine_begins,
+                      .rank = args.rank,
+                      .phase = WaitPhase::kCombineBegin};
   const std::uint64_t epoch = begin_op<kHalves>(warp, args.state);
 
   if constexpr (sends(kHalves)) {
@@ -139,7 +115,7 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& a
     if (warp.index() < share.num_senders()) {
       share.run(warp, args.state, epoch, [&](int item) {  // the begin signal, then the rows
         if (item == 0) {
-          send_begin(warp, wire, args, epoch);
+          begins.send(warp, wire, epoch);
         } else {
           const int entry = item - 1 + offset;
           send_row(warp, pipe, wire, args, epoch,
@@ -156,7 +132,7 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& a
     for (int unit = me; unit < args.in.num_tokens * parts; unit += stride) {
       reduce_part(warp, wire, args, epoch, unit / parts, unit % parts * args.part_vecs);
     }
-    if (me == 0) wait_for_begins(warp, wire, args, epoch);
+    if (me == 0) begins.wait(warp, wire, epoch);
     wire.drain(warp);
   }
 }

@@ -4,11 +4,11 @@
 #include <bit>
 
 #include "kernels/arguments.hpp"
-#include "transport/wire.hpp"
+#include "kernels/begin.hpp"
 
 /// Dispatch: every token's row to the ranks that own its experts.
 ///
-///   send half     the routing to every rank, then each token's row to its ranks
+///   send half     the routing and the begin to every rank, then each token's row to its ranks
 ///   receive half  wait for all routings, derive each row's place, copy arrived rows there
 namespace llep::dispatch {
 
@@ -41,16 +41,6 @@ LLEP_DEVICE int entry_of(const TaggedPair& pair, int i) {
 }
 inline constexpr int kPairEntries = 4;
 
-/// One source's routing as it arrived: entry token * num_topk + k.
-template <class Warp>
-struct Routing {
-  const TaggedPair* pairs;
-
-  LLEP_DEVICE int operator[](int i) const {
-    return entry_of(Warp::read(pairs + i / kPairEntries), i % kPairEntries);
-  }
-};
-
 // --- send half -----------------------------------------------------------------------------------
 
 /// Items of routing: what one warp posts at once.
@@ -58,8 +48,8 @@ constexpr int routing_items(const EpLayout& layout) {
   return divide_up(static_cast<int>(layout.routing_pairs), kMostPosted);
 }
 
-/// A piece of the routing to everybody, this rank included. The routing goes first, and having seen
-/// it is having seen the rank's begin.
+/// A piece of the routing to everybody, this rank included. It goes first, and before rows fill the
+/// links.
 template <class Warp, class W>
 LLEP_DEVICE void send_routing(Warp& warp, const W& wire, const DispatchArgs& args,
                               std::uint64_t epoch, int item) {
@@ -177,11 +167,6 @@ LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
         }
       });
   warp.team_sync(team);
-  // No receive half ends before it has seen every rank's begin: what they read of the windows
-  // before comes before what this rank writes there in a later launch.
-  if (warp.block() == 0 && warp.index() == team.first) {
-    warp.acquire(shape.num_ranks, [&](int source) { return routing + source * pairs; });
-  }
 }
 
 /// Turns counts into places.
@@ -329,6 +314,14 @@ LLEP_DEVICE std::uint32_t nth_bit(std::uint32_t local, int copy) {
   return local & (~local + 1);
 }
 
+/// Selections whose places are derived in one pass.
+inline constexpr int kAtOnce = 4;
+inline constexpr int kNoExpert = -2;  // equal to no entry
+
+struct NoRow {
+  LLEP_DEVICE int operator()(int /*k*/) const { return 0; }
+};
+
 /// One copy of one source token: nothing if the token has none of that number here.
 template <DispatchDtype kDtype, class Warp, class Pipe, class W>
 LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args,
@@ -342,53 +335,63 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
   const int token = pair % shape.max_tokens;
   const int num_local = shape.num_local_experts();
   const int first_expert = args.rank * num_local;
-  const Routing<Warp> routing{
-      reinterpret_cast<const TaggedPair*>(wire.local(layout.routing_of(parity, source)))};
-  const auto selected = [&](int k) { return routing[token * shape.num_topk + k]; };
-
-  const std::uint32_t local = warp.bits(shape.num_topk, [&](int k) {
-    const int expert = selected(k);
+  const auto* routing =
+      reinterpret_cast<const TaggedPair*>(wire.local(layout.routing_of(parity, source)));
+  const int before = token * shape.num_topk;  // entries of this source's earlier tokens
+  const auto selected = warp.lanes(shape.num_topk, [&](int k) {
+    const int entry = before + k;
+    const int expert = entry_of(routing[entry / kPairEntries], entry % kPairEntries);
     const int e = expert - first_expert;
-    return expert >= 0 && e >= 0 && e < num_local ? 1U << k : 0U;
+    return expert >= 0 && e >= 0 && e < num_local ? e : -1;
   });
+  const std::uint32_t local = warp.bits(
+      shape.num_topk, [&](int k) { return selected[k] >= 0 ? 1U << k : 0U; });
   const std::uint32_t mine = layout.slots_per_token == 1 ? local : nth_bit(local, copy);
   if (mine == 0) return;
 
-  // Entries of this source before one of them that match; whole pairs, the last one in part.
-  const auto earlier = [&](int before, auto matches) {
-    return warp.sum(divide_up(before, kPairEntries), [&](int i) {
-      const TaggedPair entries = Warp::read(routing.pairs + i);
-      int found = 0;
-      for (int j = 0; j < kPairEntries; ++j) {
-        found += i * kPairEntries + j < before && matches(entry_of(entries, j)) ? 1 : 0;
-      }
-      return found;
-    });
-  };
-  const auto no_row = [](int) { return 0; };
-  Arrival<decltype(warp.lanes(0, no_row))> arrival{.source = source,
-                                                   .token = token,
-                                                   .copy = copy,
-                                                   .mine = mine,
-                                                   .local = local,
-                                                   .rows = warp.lanes(0, no_row)};
-  for (std::uint32_t left = mine; left != 0; left &= left - 1) {
-    const int k = lowest_bit(left);
-    const int expert = selected(k);
-    const auto capacity = static_cast<int>(shape.capacity());
-    const int place =
-        static_cast<int>(placement.first[source * num_local + expert - first_expert]) +
-        earlier(token * shape.num_topk + k, [&](int other) { return other == expert; });
-    arrival.rows.set(
-        warp, k,
-        (expert - first_expert) * capacity + (place < capacity ? place : capacity - 1));
-  }
-  const int first_entry =
-      entries_before(warp, placement, source) +
-      earlier(token * shape.num_topk,
-              [&](int e) { return e >= first_expert && e < first_expert + num_local; });
+  Arrival<decltype(warp.lanes(0, NoRow{}))> arrival{.source = source,
+                                                    .token = token,
+                                                    .copy = copy,
+                                                    .mine = mine,
+                                                    .local = local,
+                                                    .rows = warp.lanes(0, NoRow{})};
+  const auto earlier_of_token = warp.earlier_equal(selected);
+  const auto capacity = static_cast<int>(shape.capacity());
+  int first_entry = 0;
+  std::uint32_t left = mine;
+  do {  // kAtOnce selections in one pass over the earlier entries, and the local ones among those
+    int experts[kAtOnce];
+    int ks[kAtOnce];
+    for (int j = 0; j < kAtOnce; ++j) {
+      ks[j] = left != 0 ? lowest_bit(left) : -1;
+      experts[j] = left != 0 ? selected.get(warp, ks[j]) + first_expert : kNoExpert;
+      left &= left - 1;
+    }
+    const auto earlier = warp.template sums<kAtOnce + 1>(
+        divide_up(before, kPairEntries), [&](int i, Sums<kAtOnce + 1>& found) {
+          const TaggedPair entries = routing[i];
+          for (int j = 0; j < kPairEntries; ++j) {
+            if (i * kPairEntries + j >= before) continue;
+            const int expert = entry_of(entries, j);
+            for (int s = 0; s < kAtOnce; ++s) found.at[s] += expert == experts[s] ? 1 : 0;
+            const int e = expert - first_expert;
+            found.at[kAtOnce] += expert >= 0 && e >= 0 && e < num_local ? 1 : 0;
+          }
+        });
+    first_entry = earlier.at[kAtOnce];
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (ks[j] < 0) continue;
+      const int e = experts[j] - first_expert;
+      const int place = static_cast<int>(placement.first[source * num_local + e]) +
+                        earlier.at[j] + earlier_of_token.get(warp, ks[j]);
+      arrival.rows.set(warp, ks[j],
+                       e * capacity + (place < capacity ? place : capacity - 1));
+    }
+  } while (left != 0);
+  first_entry += entries_before(warp, placement, source);
   keep_books(warp, args, arrival, first_entry);
 
+  const int expert = first_expert + selected.get(warp, lowest_bit(mine));
   const CopyPlace place{.parity = parity, .source = source, .token = token, .copy = copy};
   const bool arrived = wire.wait(
       warp, layout.num_parts,
@@ -396,7 +399,7 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
         return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
                            wire.local(layout.dispatch_word(place, part))),
                        .peer = source,
-                       .expert = selected(lowest_bit(mine)),
+                       .expert = expert,
                        .token = token};
       },
       epoch, WaitPhase::kDispatchRow);
@@ -429,26 +432,34 @@ template <Halves kHalves, DispatchDtype kDtype, class Warp, class Pipe, class W>
 LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args) {
   const int parts = args.layout.num_parts;
   const int routings = routing_items(args.layout);
+  const Begins begins{.layout = args.layout,
+                      .words = args.layout.dispatch_begins,
+                      .rank = args.rank,
+                      .phase = WaitPhase::kDispatchBegin};
   const std::uint64_t epoch = begin_op<kHalves>(warp, args.state);
   const bool apart = kHalves == Halves::kBoth && warp.num_warps() > 1;
-  const SendShare share(routings + args.in.num_tokens * parts, warp.num_blocks(),
+  const int rows = args.in.num_tokens * parts;
+  const SendShare share(routings + 1 + rows, warp.num_blocks(),
                         apart ? warp.num_warps() / 2 : warp.num_warps());
   const int first_receiver = apart ? share.num_senders() : 0;
   const Team receivers{.first = first_receiver, .num_warps = warp.num_warps() - first_receiver};
 
   if (sends(kHalves) && warp.index() < share.num_senders()) {
     share.run(warp, args.state, epoch, [&](int item) {
-      if (item < routings) {
+      const int row = item - routings;
+      if (row < 0) {
         send_routing(warp, wire, args, epoch, item);
+      } else if (row < rows) {
+        send_part<kDtype>(warp, pipe, wire, args, epoch, row / parts, row % parts);
       } else {
-        send_part<kDtype>(warp, pipe, wire, args, epoch, (item - routings) / parts,
-                          (item - routings) % parts);
+        begins.send(warp, wire, epoch);
       }
     });
     wire.flush(warp);
   }
   if (receives(kHalves) && receivers.holds(warp.index())) {
     receive<kDtype>(warp, pipe, receivers, wire, args, epoch);
+    if (warp.block() == 0 && warp.index() == receivers.first) begins.wait(warp, wire, epoch);
     wire.drain(warp);
   }
 }

@@ -18,7 +18,7 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
     const auto max_tokens = static_cast<std::size_t>(shape.max_tokens);
     const std::size_t most_entries =
         static_cast<std::size_t>(shape.capacity()) * static_cast<std::size_t>(shape.num_topk);
-    allocate(dispatch_, layout.routing_pairs + max_tokens *
+    allocate(dispatch_, 1 + layout.routing_pairs + max_tokens *
                                                    static_cast<std::size_t>(layout.num_parts));
     allocate(combine_, 1 + most_entries);
     entries_ = device.allocate(most_entries * sizeof(BookEntry));

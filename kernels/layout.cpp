@@ -59,7 +59,8 @@ void add_words(EpLayout& layout, FieldList& fields) {
   const Counts counts = counts_of(layout);
   layout.routing =
       fields.add("routing", counts.sources * layout.routing_pairs * sizeof(TaggedPair));
-  layout.begin_words = fields.add("begin signals", counts.sources * sizeof(std::uint64_t));
+  layout.dispatch_begins = fields.add("dispatch begins", counts.sources * sizeof(std::uint64_t));
+  layout.combine_begins = fields.add("combine begins", counts.sources * sizeof(std::uint64_t));
   layout.dispatch_words = fields.add(
       "dispatch signals",
       counts.copies * static_cast<std::uint64_t>(layout.num_parts) * sizeof(std::uint64_t));

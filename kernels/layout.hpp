@@ -40,7 +40,8 @@ struct EpLayout {
 
   std::uint64_t routing = 0;
   std::uint64_t dispatch_words = 0;
-  std::uint64_t begin_words = 0;
+  std::uint64_t dispatch_begins = 0;
+  std::uint64_t combine_begins = 0;
   std::uint64_t combine_words = 0;
   std::uint64_t dispatch_rows = 0;
   std::uint64_t combine_rows = 0;
@@ -76,8 +77,9 @@ struct EpLayout {
   constexpr std::uint64_t routing_of(int parity, int source) const {
     return routing + by_rank(parity, source) * routing_pairs * sizeof(TaggedPair);
   }
-  constexpr std::uint64_t begin_word(int parity, int source) const {
-    return begin_words + by_rank(parity, source) * sizeof(std::uint64_t);
+  /// `begins`: dispatch_begins or combine_begins.
+  constexpr std::uint64_t begin_word(std::uint64_t begins, int parity, int source) const {
+    return begins + by_rank(parity, source) * sizeof(std::uint64_t);
   }
   constexpr std::uint64_t combine_row(int parity, int token, int k) const {
     return combine_rows + selection(parity, token, k) * combine_row_bytes();

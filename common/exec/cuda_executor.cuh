@@ -84,6 +84,14 @@ class Warp {
     for (int i = lane(); i < n; i += 32) total += f(i);
     return __reduce_add_sync(kAllLanes, total);
   }
+  template <int N, class F>
+  __device__ __forceinline__ Sums<N> sums(int n, F f) const {
+    Sums<N> totals;
+    for (int i = lane(); i < n; i += 32) f(i, totals);
+#pragma unroll
+    for (int j = 0; j < N; ++j) totals.at[j] = __reduce_add_sync(kAllLanes, totals.at[j]);
+    return totals;
+  }
   template <class F>
   __device__ __forceinline__ std::uint32_t bits(int n, F f) const {
     std::uint32_t all = 0;
@@ -138,7 +146,7 @@ class Warp {
     }
   }
 
-  /// See host_executor.hpp. Each lane's fence and its stores are a release; data is loaded before.
+  /// See host_executor.hpp. All data is loaded before the first store.
   template <class Data, class Target>
   __device__ __forceinline__ void post(int n, Data data, int num_targets, Target target,
                                        std::uint64_t epoch) {
@@ -152,7 +160,6 @@ class Warp {
         word = tagged(static_cast<std::uint32_t>(word), epoch);
       }
     }
-    ptx::fence_acq_rel_sys();
     for (int p = 0; p < num_targets; ++p) {
       TaggedPair* to = target(p);
 #pragma unroll
@@ -163,8 +170,10 @@ class Warp {
     }
   }
 
-  /// See host_executor.hpp. Loads of a round travel together. Relaxed: a pair is its own data, and
-  /// a fence here would wait for whatever this multiprocessor is sending.
+  /// See host_executor.hpp. Loads of a round travel together. They are relaxed: the writer's store
+  /// precedes them in observation order, a sync behind them in base causality order, so ordinary
+  /// loads of the pairs see it as well (PTX ISA, "Causality order"). A fence here would wait for
+  /// whatever this multiprocessor is sending.
   template <class Place, class What, class F>
   __device__ __forceinline__ void collect(const Team& team, int n, Place place, What what,
                                           std::uint64_t epoch, WaitPhase phase, F f) {
@@ -192,18 +201,6 @@ class Warp {
       }
     }
   }
-  /// See host_executor.hpp.
-  template <class Place>
-  __device__ __forceinline__ void acquire(int n, Place place) {
-    for (int i = lane(); i < n; i += 32) ptx::load_acquire_sys(place(i)->word);
-    __syncwarp();
-  }
-  static __device__ __forceinline__ TaggedPair read(const TaggedPair* pair) {
-    TaggedPair value;
-    ptx::load_relaxed_sys(pair->word, value.word);
-    return value;
-  }
-
   /// Orders nothing: what these words decide is used after a sync, or by the next launch.
   static __device__ __forceinline__ std::uint32_t fetch_add(std::uint32_t* word,
                                                             std::uint32_t value) {

@@ -8,6 +8,7 @@ namespace llep {
 /// What a wait was for.
 enum class WaitPhase : std::int32_t {
   kNone,
+  kDispatchBegin,
   kDispatchRouting,
   kDispatchRow,
   kCombineBegin,
@@ -16,6 +17,7 @@ enum class WaitPhase : std::int32_t {
 
 constexpr const char* to_string(WaitPhase phase) {
   switch (phase) {
+    case WaitPhase::kDispatchBegin: return "dispatch: begin";
     case WaitPhase::kDispatchRouting: return "dispatch: routing";
     case WaitPhase::kDispatchRow: return "dispatch: row";
     case WaitPhase::kCombineBegin: return "combine: begin";

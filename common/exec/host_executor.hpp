@@ -131,6 +131,13 @@ class Warp {
     for (int i = 0; i < n; ++i) total += f(i);
     return total;
   }
+  /// N sums at once: f(i, sums) adds to sums.at.
+  template <int N, class F>
+  Sums<N> sums(int n, F f) const {
+    Sums<N> totals;
+    for (int i = 0; i < n; ++i) f(i, totals);
+    return totals;
+  }
   template <class F>
   std::uint32_t bits(int n, F f) const {
     std::uint32_t all = 0;
@@ -175,8 +182,8 @@ class Warp {
     }
   }
 
-  /// Writes pair i, data(i) tagged with the epoch, to pair i of every target(p), p < num_targets:
-  /// after everything this warp's launch found done. n <= kMostPosted.
+  /// Writes pair i, data(i) tagged with the epoch, to pair i of every target(p), p < num_targets.
+  /// n <= kMostPosted. Whoever collects the pair has seen nothing else by it.
   template <class Data, class Target>
   void post(int n, Data data, int num_targets, Target target, std::uint64_t epoch) {
     refuse_dirty("post");
@@ -194,8 +201,8 @@ class Warp {
 
   /// Waits for the pairs place(i), i < n, shared out among the team, and calls f(i, pair) for each;
   /// what(i) is what to report. Like wait_all it gives up once a wait has failed; f is called then
-  /// with what there is. Nothing but the pairs themselves may be read on the strength of it:
-  /// `acquire` of a collected pair orders what its sender did before.
+  /// with what there is. Once the team has synced, its warps may read the pairs; nothing else may
+  /// be read on the strength of it.
   template <class Place, class What, class F>
   void collect(const Team& team, int n, Place place, What what, std::uint64_t epoch,
                WaitPhase phase, F f) {
@@ -205,23 +212,9 @@ class Warp {
         awaited.word = &place(i)->word[w];
         wait_one(awaited, epoch, phase, 32);
       }
-      f(i, read(place(i)));
+      f(i, *place(i));
     });
   }
-  template <class Place>
-  void acquire(int n, Place place) {
-    for (int i = 0; i < n; ++i) read(place(i));
-  }
-  /// A pair that has been collected, by this warp or by one that it has synced with.
-  static TaggedPair read(const TaggedPair* pair) {
-    TaggedPair value;
-    for (int w = 0; w < 2; ++w) {
-      value.word[w] = std::atomic_ref(const_cast<std::uint64_t&>(pair->word[w]))
-                          .load(std::memory_order_acquire);
-    }
-    return value;
-  }
-
   /// For functions of the primitives: atomic with regard to this device's kernels.
   static std::uint32_t fetch_add(std::uint32_t* word, std::uint32_t value) {
     return std::atomic_ref(*word).fetch_add(value, std::memory_order_acq_rel);

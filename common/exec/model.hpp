@@ -16,11 +16,12 @@
 ///   warp.for_each(n, f)    f(i) for every i < n, in no order
 ///   warp.team_for_each     the same, shared out among the warps of a team
 ///   warp.sum / bits(n, f)  the sum / the bitwise or of all f(i)
+///   warp.sums<N>(n, f)     N sums in one go over i
 ///   warp.lanes(n, f)       f(i) for i < n <= 32, kept per lane
 ///   warp.earlier_equal(l)  for each lane, how many lanes before it hold the same value
 ///   warp.wait_all(n, f, …) polls one word per lane until all have reached the epoch
 ///   warp.signal(n, f, …)   one release, then one relaxed store per target
-///   warp.post(n, f, …)     words that carry their epoch: one release, then relaxed stores
+///   warp.post(n, f, …)     relaxed stores of words that carry their epoch
 ///   warp.collect(…)        waits for such words and hands over what they carry
 ///   warp.sync()            what lanes wrote is seen by all lanes
 ///   warp.team_sync(team)   what warps wrote is seen by all warps of the team
@@ -59,6 +60,11 @@ struct Awaited {
 /// 16 bytes: the widest ordinary load and store.
 struct alignas(16) Vec16 {
   std::uint32_t word[4] = {};
+};
+
+template <int N>
+struct Sums {
+  int at[N] = {};
 };
 
 /// Two 64-bit words, each 32 bits of data below the low 32 bits of the epoch. A word arrives whole, so
