@@ -24,6 +24,7 @@ struct Later {
 template <class T>
 class Lanes {
  public:
+  Lanes() = default;
   __device__ __forceinline__ explicit Lanes(T value) : value_(value) {}
   __device__ __forceinline__ const T& operator[](int) const { return value_; }
   __device__ __forceinline__ T get(Warp&, int i) const {
@@ -32,11 +33,13 @@ class Lanes {
   __device__ __forceinline__ void set(Warp& warp, int i, T value);
 
  private:
-  T value_;
+  T value_ = {};
 };
 
 class Warp {
  public:
+  using Ints = Lanes<int>;
+
   __device__ __forceinline__ Warp(std::byte* shared, const FaultSink& faults)
       : shared_(shared), faults_(faults) {}
 
@@ -195,7 +198,7 @@ class Warp {
         if (!has_tag(pairs[j].word[0], epoch) || !has_tag(pairs[j].word[1], epoch)) {
           Awaited awaited = what(i);
           awaited.word = place(i)->word;
-          wait_pair(awaited, epoch, phase, pairs[j]);
+          pairs[j] = wait_pair(awaited, epoch, phase);
         }
         f(i, pairs[j]);
       }
@@ -244,13 +247,15 @@ class Warp {
       return reached(seen, epoch);
     });
   }
-  __device__ __noinline__ void wait_pair(const Awaited what, std::uint64_t epoch, WaitPhase phase,
-                                         TaggedPair& pair) const {
+  __device__ __noinline__ TaggedPair wait_pair(const Awaited what, std::uint64_t epoch,
+                                               WaitPhase phase) const {
+    TaggedPair pair;
     poll(what, epoch, phase, [&](std::uint64_t& seen) {
       ptx::load_relaxed_sys(what.word, pair.word);
       seen = pair.word[0] >> 32;
       return has_tag(pair.word[0], epoch) && has_tag(pair.word[1], epoch);
     });
+    return pair;
   }
   __device__ __forceinline__ void raise_fault(const Awaited& what, std::uint64_t epoch,
                                               WaitPhase phase, std::uint64_t seen) const {

@@ -75,6 +75,8 @@ class Lanes {
 
 class Warp {
  public:
+  using Ints = Lanes<int>;
+
   struct Place {
     int index = 0;
     GridShape grid;

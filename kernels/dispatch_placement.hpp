@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "kernels/arguments.hpp"
+#include "kernels/routing_words.hpp"
+#include "transport/wire.hpp"
+
+/// Dispatch, receive half: from all routings every block derives where rows go, by itself.
+namespace llep::dispatch {
+
+/// This rank's number for a global expert; -1: another rank's, or none.
+constexpr int local_expert(const MoeShape& shape, int rank, int expert) {
+  const int local = expert - rank * shape.num_local_experts();
+  return expert >= 0 && local >= 0 && local < shape.num_local_experts() ? local : -1;
+}
+
+/// Shared memory of a block in the receive half, behind OpStart.
+///   first [num_ranks][L]  rows of expert e before source s; before the prefix: rows from s
+///   count [L]             rows of expert e
+///   rows  [num_ranks]     rows from source s
+struct Placement {
+  std::uint32_t* first;
+  std::uint32_t* count;
+  std::uint32_t* rows;
+
+  constexpr static std::uint32_t bytes(const MoeShape& shape) {
+    return static_cast<std::uint32_t>(shape.num_experts + shape.num_local_experts() +
+                                      shape.num_ranks) *
+           static_cast<std::uint32_t>(sizeof(std::uint32_t));
+  }
+  template <class Warp>
+  LLEP_DEVICE static Placement in(Warp& warp, const MoeShape& shape) {
+    auto* words = reinterpret_cast<std::uint32_t*>(warp.shared() + sizeof(OpStart));
+    return {.first = words,
+            .count = words + shape.num_experts,
+            .rows = words + shape.num_experts + shape.num_local_experts()};
+  }
+};
+
+/// Waits for the routing of every source and counts its rows per local expert. After a failed wait
+/// the block goes on to its end: entries are range-checked, places clamped.
+template <class Warp, class W>
+LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
+                            const DispatchArgs& args, std::uint64_t epoch,
+                            const Placement& placement) {
+  const EpLayout& layout = args.layout;
+  const MoeShape& shape = layout.shape;
+  const int num_local = shape.num_local_experts();
+  const auto pairs = static_cast<int>(layout.routing_pairs);
+  const auto* routing = reinterpret_cast<const TaggedPair*>(
+      wire.local(layout.routing_of(static_cast<int>(epoch & 1), 0)));
+  warp.team_for_each(team, shape.num_experts, [&](int i) { placement.first[i] = 0; });
+  warp.team_sync(team);
+  warp.collect(
+      team, shape.num_ranks * pairs, [&](int i) { return routing + i; },
+      [&](int i) { return Awaited{.peer = i / pairs}; }, epoch, WaitPhase::kDispatchRouting,
+      [&](int i, const TaggedPair& pair) {
+        std::uint32_t* rows = placement.first + i / pairs * num_local;
+        for (int j = 0; j < kPairEntries; ++j) {
+          const int expert = entry_of(pair, j);
+          const int local = local_expert(shape, args.rank, expert);
+          if (local >= 0) Warp::fetch_add(&rows[local], 1U);
+        }
+      });
+  warp.team_sync(team);
+}
+
+/// Turns counts into places.
+template <class Warp>
+LLEP_DEVICE void place_rows(Warp& warp, const Team& team, const MoeShape& shape,
+                            const Placement& placement) {
+  const int num_local = shape.num_local_experts();
+  for (int source = warp.index() - team.first; source < shape.num_ranks;
+       source += team.num_warps) {
+    const int rows = warp.sum(num_local, [&](int e) {
+      return static_cast<int>(placement.first[source * num_local + e]);
+    });
+    warp.one([&] { placement.rows[source] = static_cast<std::uint32_t>(rows); });
+  }
+  warp.team_sync(team);
+  warp.team_for_each(team, num_local, [&](int e) {
+    std::uint32_t before = 0;
+    for (int source = 0; source < shape.num_ranks; ++source) {
+      const std::uint32_t rows = placement.first[source * num_local + e];
+      placement.first[source * num_local + e] = before;
+      before += rows;
+    }
+    placement.count[e] = before;
+  });
+  warp.team_sync(team);
+}
+
+/// Book entries before those of one source.
+template <class Warp>
+LLEP_DEVICE int entries_before(Warp& warp, const Placement& placement, int source) {
+  return warp.sum(source, [&](int s) { return static_cast<int>(placement.rows[s]); });
+}
+
+/// Counts, ranges and the books' boundaries: the part of the outputs that the routing alone gives.
+template <class Warp>
+LLEP_DEVICE void write_counts(Warp& warp, const Team& team, const DispatchArgs& args,
+                              const Placement& placement) {
+  const MoeShape& shape = args.layout.shape;
+  const int num_local = shape.num_local_experts();
+  const int stride = warp.num_blocks() * team.num_warps;
+  // From the other end than rows are received: the first row's warp has enough to do.
+  const int first = stride - (warp.index() - team.first + 1) * warp.num_blocks() + warp.block();
+  for (int e = first; e < num_local; e += stride) {
+    warp.one([&] {
+      args.out.packed_recv_count[e] = static_cast<std::int32_t>(placement.count[e]);
+    });
+    warp.for_each(shape.num_ranks, [&](int source) {
+      const std::uint32_t begin = placement.first[source * num_local + e];
+      const std::uint32_t end = source + 1 < shape.num_ranks
+                                    ? placement.first[(source + 1) * num_local + e]
+                                    : placement.count[e];
+      args.out.layout_range[e * shape.num_ranks + source] =
+          static_cast<std::int64_t>(static_cast<std::uint64_t>(begin) << 32 | (end - begin));
+    });
+    warp.sync();
+  }
+  for (int source = first; source <= shape.num_ranks; source += stride) {
+    const int before = entries_before(warp, placement, source);
+    warp.one([&] { args.books.first_entry[source] = before; });
+  }
+}
+
+}  // namespace llep::dispatch
