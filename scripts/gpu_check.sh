@@ -3,14 +3,15 @@
 # Checks on a machine with GPUs, by hand: builds, then runs the named parts.
 #   scripts/gpu_check.sh OUT [part...]
 # Parts: tests (the GPU tests), matrix (odd shapes on 1, 2, 4 ... GPUs), sanitize (compute-sanitizer
-# on small shapes), soak (10,000 and 200 checked iterations), decode (configs/ll_decode.json).
+# on small shapes), soak (10,000 and 200 checked iterations), share (several ranks on a GPU), older
+# (code for sm_80, and none for this GPU), decode (configs/ll_decode.json).
 # Logs and results go to OUT.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-parts=("${@:-tests matrix sanitize soak decode}")
+parts=("${@:-tests matrix sanitize soak share older decode}")
 read -ra parts <<<"${parts[*]}"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 gpus=$(nvidia-smi -L | wc -l)
@@ -31,6 +32,18 @@ note() { # NAME COMMAND...: one line, the rest in OUT/NAME.log
     tail -n 15 "$out/$name.log"
     failed=1
   fi
+}
+
+expect() { # CODE COMMAND...
+  local want=$1 code=0
+  shift
+  "$@" || code=$?
+  echo "exit code $code, expected $want"
+  [ "$code" = "$want" ]
+}
+older() { # NAME ARCHITECTURES: a build of its own, the program only
+  cmake -S . -B "build/$1" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLEP_CUDA=on -DLLEP_TESTS=off \
+    -DCMAKE_CUDA_ARCHITECTURES="$2" && cmake --build "build/$1" -j "$(nproc)"
 }
 
 build() { cmake --preset release -DLLEP_CUDA=on && cmake --build --preset release -j "$(nproc)"; }
@@ -59,6 +72,21 @@ for part in "${parts[@]}"; do
         -e 256 --iters 10000 --check all --json "$out/soak-small.json"
       note soak-large "${mpirun[@]}" -np "$most" "$llep" run --device cuda -t 128 -d 7168 -k 8 \
         -e 256 --iters 200 --check all --dispatch-dtype bf16,fp8 --json "$out/soak-large.json"
+      ;;
+    share)
+      small=(run --device cuda -t 6 -d 512 -k 4 --experts-per-rank 4 --dispatch-dtype bf16,fp8
+        --iters 3 --warmup 1 --check all --json "$out/share.json")
+      note share-2-on-1 env CUDA_VISIBLE_DEVICES=0 "${mpirun[@]}" -np 2 "$llep" "${small[@]}" \
+        --share-gpus
+      note share-refused expect 2 env CUDA_VISIBLE_DEVICES=0 "${mpirun[@]}" -np 2 "$llep" \
+        "${small[@]}"
+      ;;
+    older)
+      note older-build older sm80 80-virtual
+      note older-matrix tests/matrix.sh build/sm80/bin/llep "$most" --device cuda
+      note older-no-code-build older sm80-real 80-real
+      note older-no-code expect 5 build/sm80-real/bin/llep run --device cuda -t 1 -d 128 -k 1 -e 1 \
+        --json "$out/no-code.json"
       ;;
     decode)
       note decode "${mpirun[@]}" -np "$most" "$llep" run --device cuda \
