@@ -23,6 +23,7 @@ std::string describe(const FaultRecord& fault, double timeout_ms) {
 /// What every rank tells the others after each iteration.
 struct IterationReport {
   FaultRecord fault;
+  bool failed = false;  // by an error of its own, which is agreed upon next
   double dispatch_us = 0;  // of the pair: all of it
   double combine_us = 0;
 };
@@ -48,6 +49,7 @@ class PairedLoop {
   void combine(int iteration);
   double timed(const std::function<void()>& send, const std::function<void()>& receive);
   IterationReport one_iteration(int iteration, bool back_to_back);
+  std::vector<IterationReport> all_ranks(int iteration, bool back_to_back);
   void prime();
   bool judge(bool back_to_back, CaseOutcome& outcome);
   void record(const std::vector<IterationReport>& reports, int iteration, CaseOutcome& outcome);
@@ -158,6 +160,32 @@ IterationReport PairedLoop::one_iteration(int iteration, bool back_to_back) {
   return report;
 }
 
+/// One iteration on all ranks. An error of one of them is thrown on every rank.
+std::vector<IterationReport> PairedLoop::all_ranks(int iteration, bool back_to_back) {
+  const std::chrono::duration<double, std::milli> timeout(options_.timeout_ms);
+  const auto patience = std::chrono::duration_cast<std::chrono::nanoseconds>(3 * timeout) +
+                        std::chrono::seconds(5);
+  const auto known = [record = context_.device.faults().record, this] {
+    return record->phase == WaitPhase::kNone ? "no wait of this rank has failed"
+                                             : describe(*record, options_.timeout_ms);
+  };
+  const auto guard =
+      watchdog_.guard(patience, "iteration " + std::to_string(iteration), known);
+  IterationReport mine;
+  std::optional<Error> error;
+  try {
+    mine = one_iteration(iteration, back_to_back);
+  } catch (const Error& thrown) {
+    error = thrown;
+    mine.failed = true;
+  }
+  auto reports = gather_all(context_.world, mine);
+  const bool failed = std::any_of(reports.begin(), reports.end(),
+                                  [](const IterationReport& report) { return report.failed; });
+  if (failed) agree(context_.world, error ? &*error : nullptr);
+  return reports;
+}
+
 bool PairedLoop::faulted(const std::vector<IterationReport>& reports,
                          CaseOutcome& outcome) const {
   for (const IterationReport& report : reports) {
@@ -265,29 +293,16 @@ CaseOutcome PairedLoop::run(bool back_to_back) {
     result.us.resize(ranks);
     outcome.result.ops.push_back(result);
   }
-  const std::chrono::duration<double, std::milli> timeout(options_.timeout_ms);
-  const auto patience = std::chrono::duration_cast<std::chrono::nanoseconds>(3 * timeout) +
-                        std::chrono::seconds(5);
-  const auto report_fault = [record = context_.device.faults().record, this] {
-    return record->phase == WaitPhase::kNone ? "no wait of this rank has failed"
-                                             : describe(*record, options_.timeout_ms);
-  };
   if (back_to_back && options_.payload == Payload::kReference) prime();
   for (int iteration = -options_.warmup; iteration < options_.iters; ++iteration) {
     collectively(context_.world, [&] { prepare(iteration); });
-    std::vector<IterationReport> reports;
-    {
-      const auto guard =
-          watchdog_.guard(patience, "iteration " + std::to_string(iteration), report_fault);
-      reports = gather_all(context_.world, one_iteration(iteration, back_to_back));
-    }
+    const auto reports = all_ranks(iteration, back_to_back);
     if (faulted(reports, outcome)) break;
     record(reports, iteration, outcome);
     if (!checks(iteration)) continue;
     if (judge(back_to_back, outcome)) break;
     // While the host judged, the device idled: what that costs is not the next iteration's.
-    const auto guard = watchdog_.guard(patience, "warming up again", report_fault);
-    gather_all(context_.world, one_iteration(kUntimed, back_to_back));
+    all_ranks(kUntimed, back_to_back);
   }
   return outcome;
 }
