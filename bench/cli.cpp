@@ -82,6 +82,13 @@ class RunCommand {
       usage_error(fmt::format("--inject: iter={} is not below --iters {}",
                               *options.inject->iteration, options.iters));
     }
+    const bool found_by_checks =
+        options.inject && (options.inject->kind == Injection::Kind::kCorrupt ||
+                           options.inject->kind == Injection::Kind::kMisroute);
+    if (found_by_checks && options.check.kind == CheckPolicy::Kind::kOff) {
+      usage_error(fmt::format("--inject: only a check finds {}, and --check is off",
+                              to_string(options.inject->kind)));
+    }
     return options;
   }
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -11,11 +15,34 @@ namespace {
 
 using namespace llep;
 
+/// Whether this process is a rank of several, by the variables of the usual launchers. Help needs
+/// no MPI without them.
+bool launched_as_rank() {
+  constexpr std::array kVariables = {"PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"};
+  return std::any_of(kVariables.begin(), kVariables.end(),
+                     [](const char* name) { return std::getenv(name) != nullptr; });
+}
+
+/// A rank that printed its help and left would keep the others waiting for it.
+void agree_on_command(Communicator& world, bool prints_text) {
+  const auto all = gather_all(world, static_cast<char>(prints_text));
+  const auto other = std::find(all.begin(), all.end(), static_cast<char>(all.front() == 0));
+  if (other == all.end()) return;
+  throw Error(ExitCode::kUsage,
+              fmt::format("rank {} was given another command than rank 0 (help or version on one "
+                          "of them); start all ranks alike",
+                          other - all.begin()));
+}
+
 /// Where ranks differ in their command lines, rank 0 says what is wrong with the lowest bad one.
 int run(const Command& command, const Error* bad_usage, MpiCommunicator& world) {
   try {
     agree(world, bad_usage);
-    return static_cast<int>(run_command(world, std::get<RunOptions>(command)));
+    const auto* text = std::get_if<PrintText>(&command);
+    agree_on_command(world, text != nullptr);
+    if (text == nullptr) return static_cast<int>(run_command(world, std::get<RunOptions>(command)));
+    if (world.rank() == 0) std::fputs(text->text.c_str(), stdout);
+    return 0;
   } catch (const Error& error) {
     if (world.rank() == 0) std::fprintf(stderr, "llep: %s\n", error.what());
     return static_cast<int>(error.code());
@@ -34,7 +61,8 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     bad_usage = error;
   }
-  if (const auto* text = std::get_if<PrintText>(&command); text != nullptr && !bad_usage) {
+  const auto* text = std::get_if<PrintText>(&command);
+  if (text != nullptr && !bad_usage && !launched_as_rank()) {
     std::fputs(text->text.c_str(), stdout);
     return 0;
   }

@@ -2,7 +2,6 @@
 #include "bench/option_values.hpp"
 
 #include <charconv>
-#include <cmath>
 #include <optional>
 
 #include "common/error.hpp"
@@ -56,8 +55,9 @@ std::uint64_t parse_seed(const std::string& text) {
 
 double parse_positive(const std::string& text) {
   const auto value = read_number<double>(text);
-  if (!value || !std::isfinite(*value) || *value <= 0.0) {
-    usage_error(fmt::format("'{}' is not a number above 0", text));
+  // A bound that makes every unit of time fit its integers.
+  if (!value || !(*value > 0.0 && *value <= 1e9)) {
+    usage_error(fmt::format("'{}' is not a number above 0 and at most 1e9", text));
   }
   return *value;
 }

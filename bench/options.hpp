@@ -13,6 +13,9 @@
 
 namespace llep {
 
+/// The reference test's seed.
+inline constexpr std::uint64_t kDefaultSeed = 0xB3C4;
+
 enum class DeviceChoice { kAuto, kCuda, kHost };
 enum class Binding { kAuto, kNone };
 
@@ -70,7 +73,7 @@ struct RunOptions {
   bool zero_copy = false;      // the expert writes straight into combine's send window
 
   std::string routing = "uniform";  // distribution the selections are drawn from
-  std::uint64_t seed = 0xB3C4;      // the reference test's
+  std::uint64_t seed = kDefaultSeed;
   MaskSpec mask;
   UnevenTokens uneven_tokens;
   Payload payload = Payload::kHash;

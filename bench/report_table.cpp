@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 #include <optional>
@@ -173,6 +174,56 @@ std::string table_rows(const CaseResult& result, const RunOptions& options) {
   return text;
 }
 
+std::string rank_lines(const ContextInfo& context, bool anonymous) {
+  std::string text;
+  for (std::size_t rank = 0; rank < context.ranks.size(); ++rank) {
+    const RankInfo& info = context.ranks[rank];
+    text += wrapped(fmt::format("rank {}: {}{}, {}", rank, info.device,
+                                anonymous ? "" : " on " + info.host, info.placement),
+                    "  ");
+  }
+  return text;
+}
+
+std::string load_line(const CaseResult& result) {
+  const std::vector<std::uint64_t>& experts = result.expert_rows;
+  if (experts.empty()) return "";
+  const auto ranks = static_cast<std::size_t>(result.which.shape.num_ranks);
+  std::vector<std::uint64_t> rows(ranks);
+  for (std::size_t e = 0; e < experts.size(); ++e) rows[e * ranks / experts.size()] += experts[e];
+  const auto range = [](const std::vector<std::uint64_t>& of, const char* what) {
+    const auto [least, most] = std::minmax_element(of.begin(), of.end());
+    return fmt::format("{} to {} rows per {} (most: {} {})", *least, *most, what, what,
+                       most - of.begin());
+  };
+  return wrapped("load: " + range(rows, "rank") + ", " + range(experts, "expert"), "  ");
+}
+
+std::string slowest_line(const OpResult& op) {
+  if (!measured(op)) return "";
+  const std::size_t num_iterations = op.us.front().size();
+  std::vector<std::pair<std::size_t, std::size_t>> times;  // slowest how often, which rank
+  for (std::size_t rank = 0; rank < op.us.size(); ++rank) times.emplace_back(0, rank);
+  for (std::size_t i = 0; i < num_iterations; ++i) {
+    const auto slowest =
+        std::max_element(op.us.begin(), op.us.end(),
+                         [i](const auto& a, const auto& b) { return a[i] < b[i]; });
+    ++times[static_cast<std::size_t>(slowest - op.us.begin())].first;
+  }
+  std::stable_sort(times.begin(), times.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string text;
+  for (const auto& [count, rank] : times) {
+    if (count == 0) break;
+    const double mean = std::accumulate(op.us[rank].begin(), op.us[rank].end(), 0.0) /
+                        static_cast<double>(num_iterations);
+    text += fmt::format("{} rank {} in {} (its mean {} us)", text.empty() ? "" : ",", rank, count,
+                        number(mean));
+  }
+  return wrapped(
+      fmt::format("{}: slowest of {} iterations:{}", to_string(op.op), num_iterations, text), "  ");
+}
+
 TablePrinter::TablePrinter(const ContextInfo& context, const RunOptions& options,
                            std::size_t num_cases, std::FILE* table, std::FILE* progress)
     : context_(context),
@@ -185,10 +236,7 @@ TablePrinter::TablePrinter(const ContextInfo& context, const RunOptions& options
 void TablePrinter::begin(const Case& next) {
   ++begun_;
   if (!shows_progress_) return;
-  const MoeShape& shape = next.shape;
-  fmt::print(progress_, "\r\033[K[{}/{}] {} {} {} {} E{} K{} H{} T{}", begun_, num_cases_,
-             next.transport, to_string(next.dtype), to_string(next.copies), to_string(next.phases),
-             shape.num_experts, shape.num_topk, shape.hidden, shape.max_tokens);
+  fmt::print(progress_, "\r\033[K[{}/{}] {}", begun_, num_cases_, label(next));
   std::fflush(progress_);
 }
 
@@ -200,6 +248,10 @@ void TablePrinter::add(const CaseResult& result) {
     transport_ = result.which.transport;
   }
   fmt::print(table_, "{}", table_rows(result, options_));
+  if (options_.verbose) {
+    fmt::print(table_, "{}", load_line(result));
+    for (const OpResult& op : result.ops) fmt::print(table_, "{}", slowest_line(op));
+  }
   std::fflush(table_);
 }
 

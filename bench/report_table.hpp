@@ -22,6 +22,13 @@ std::string table_header(const RunOptions& options);
 /// A line for each op of the case; a case that was skipped or failed says why below.
 std::string table_rows(const CaseResult& result, const RunOptions& options);
 
+/// What --verbose adds. Before the table, a line for each rank: device, cpus and why those.
+std::string rank_lines(const ContextInfo& context, bool anonymous);
+/// After a case: how evenly the routing loads ranks and experts ...
+std::string load_line(const CaseResult& result);
+/// ... and which ranks were how often the slowest of an op.
+std::string slowest_line(const OpResult& op);
+
 /// Prints rows as cases finish, and on a terminal which case is under way. For rank 0;
 /// context and options must outlive it.
 class TablePrinter {

@@ -79,6 +79,7 @@ struct CaseResult {
   Case which = {};  // transport: the one that carried the rows, where "auto" was asked for
   CaseStatus status = CaseStatus::kOk;
   std::string reason = {};         // of a skipped or failed case, one line
+  std::vector<std::uint64_t> expert_rows = {};  // [num_experts] rows that each is sent
   std::vector<OpResult> ops = {};  // those that were measured
   std::vector<ErrorRecord> errors = {};
 };

@@ -74,7 +74,10 @@ class TemporaryFile {
 /// The file that is to be replaced: behind links, and never a device such as /dev/null.
 fs::path resolve(const fs::path& path) {
   std::error_code error;
-  const fs::path target = fs::weakly_canonical(path, error);
+  // Of a relative path that is not there yet, weakly_canonical alone gives no folder.
+  const fs::path whole = fs::absolute(path, error);
+  if (error) refuse(path, error.message());
+  const fs::path target = fs::weakly_canonical(whole, error);
   if (error) refuse(path, error.message());
   const fs::file_status status = fs::status(target, error);
   if (fs::exists(status) && !fs::is_regular_file(status)) {

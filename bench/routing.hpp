@@ -12,9 +12,6 @@
 
 namespace llep {
 
-/// The reference test's seed.
-inline constexpr std::uint64_t kDefaultSeed = 0xB3C4;
-
 /// One rank's input of dispatch (topk_idx) and combine (both).
 struct RankRouting {
   int num_tokens = 0;

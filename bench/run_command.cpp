@@ -4,9 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <thread>
 
+#include "bench/case_errors.hpp"
+#include "bench/heap_plan.hpp"
 #include "bench/report_table.hpp"
 #include "bench/result_writer.hpp"
 #include "bench/runner.hpp"
@@ -17,58 +22,29 @@ namespace llep {
 
 namespace {
 
-/// What all cases of a run share.
-struct HeapPlan {
-  std::uint64_t bytes = 0;
-  std::uint64_t signal_bytes = 0;
-};
-
-HeapPlan plan_heap(const std::vector<Case>& cases, const RunOptions& options) {
-  HeapPlan plan;
-  for (const Case& one : cases) {
-    plan.signal_bytes = std::max(plan.signal_bytes, case_signal_bytes(one, options));
+/// `auto` on one node is ipc; several nodes have no transport yet. Cases that it makes equal run
+/// once.
+std::vector<Case> resolve_transports(const std::vector<Case>& asked, const NodeInfo& node) {
+  if (node.num_nodes > 1) {
+    throw Error(ExitCode::kUnavailable,
+                fmt::format("transport ipc: the ranks run on {} nodes; start them on one",
+                            node.num_nodes));
   }
-  for (const Case& one : cases) {
-    const PlannedLayout layout = plan_case(one, options, plan.signal_bytes);
-    plan.bytes = std::max(plan.bytes, layout.fields.total_bytes());
-  }
-  return plan;
-}
-
-std::string describe_bytes(std::uint64_t bytes) {
-  constexpr double kMiB = 1024.0 * 1024.0;
-  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / kMiB);
-}
-
-/// The largest case's heap, field by field, before anything is allocated.
-void print_heap(const std::vector<Case>& cases, const RunOptions& options, const HeapPlan& plan) {
-  for (const Case& one : cases) {
-    const PlannedLayout layout = plan_case(one, options, plan.signal_bytes);
-    if (layout.fields.total_bytes() != plan.bytes) continue;
-    fmt::print("symmetric heap: {} per rank ({} case{}, the largest T={} H={})\n",
-               describe_bytes(plan.bytes), cases.size(), cases.size() == 1 ? "" : "s",
-               one.shape.max_tokens, one.shape.hidden);
-    if (options.verbose || options.dry_run) {
-      for (const HeapField& field : layout.fields.fields()) {
-        fmt::print("  {:<24} {:>12}\n", field.name, describe_bytes(field.bytes));
-      }
-    }
-    return;
-  }
-}
-
-/// `auto` on one node is ipc; several nodes have no transport yet.
-void resolve_transports(std::vector<Case>& cases, const NodeInfo& node) {
-  for (Case& one : cases) {
-    if (node.num_nodes > 1) {
-      throw Error(ExitCode::kUnavailable,
-                  fmt::format("transport ipc: the ranks run on {} nodes; start them on one",
-                              node.num_nodes));
-    }
+  std::vector<Case> cases;
+  for (Case one : asked) {
     one.transport = "ipc";
+    if (std::find(cases.begin(), cases.end(), one) == cases.end()) cases.push_back(one);
   }
-  const auto same = std::unique(cases.begin(), cases.end());
-  cases.erase(same, cases.end());
+  return cases;
+}
+
+void print_plan(const std::vector<Case>& cases, const RunOptions& options, const HeapPlan& plan) {
+  const auto& asked = options.transports;
+  if (std::find(asked.begin(), asked.end(), "auto") != asked.end()) {
+    fmt::print("transport: auto is ipc, all ranks are on one node\n");
+  }
+  fmt::print("{}", describe_heap(cases, options, plan));
+  std::fflush(stdout);
 }
 
 /// Table and JSON on rank 0, nothing elsewhere.
@@ -95,31 +71,55 @@ class Report {
       writer_->add(result);
     });
   }
-  void finish() {
+  /// `complete`: all cases ran.
+  void end(bool complete) {
     collectively(world_, [&] {
       if (!writer_) return;
-      writer_->finish();
-      fmt::print("results: {}\n", writer_->path().string());
+      if (complete) writer_->finish();
+      print_path(complete);
     });
   }
-  /// The run ends early: what was measured stays, `complete` stays false.
-  void fail(const Error& error) {
-    ErrorRecord record;
-    record.phase = "run";
-    record.message = error.what();
-    if (writer_) writer_->add(record);
+  /// The run ends early: what was measured stays, `complete` stays false. Keeps its own failure to
+  /// itself, the error is the one to tell. Does not communicate.
+  void fail(const ErrorRecord& error) noexcept try {
+    if (!writer_) return;
+    writer_->add(error);
+    print_path(false);
+  } catch (const std::exception&) {
   }
 
  private:
+  void print_path(bool complete) const {
+    fmt::print("results{}: {}\n", complete ? "" : " (incomplete)", writer_->path().string());
+    std::fflush(stdout);
+  }
+
   Communicator& world_;
   std::optional<ResultWriter> writer_;
   std::optional<TablePrinter> table_;
 };
 
+/// What this rank knows when its watchdog ends the run.
+ErrorRecord hang_of(const RankContext& context, const RunOptions& options) {
+  const FaultRecord& fault = *context.device.faults().record;
+  if (fault.phase != WaitPhase::kNone) return error_of(fault, options.timeout_ms);
+  ErrorRecord error{.phase = "run", .rank = context.world.rank()};
+  error.message = fmt::format("rank {}: an iteration did not end, none of its own waits has failed",
+                              context.world.rank());
+  return error;
+}
+
 ExitCode run_cases(MpiCommunicator& world, const RankContext& context,
                    const std::vector<Case>& cases, const RunOptions& options,
                    std::uint64_t signal_bytes, Report& report) {
-  Watchdog watchdog(world.rank(), [&](ExitCode code) { world.abort(code); });
+  // The ranks' watchdogs wake at about the same time: each has said what it knows, and rank 0 has
+  // written it down, before the first one ends them all.
+  constexpr auto kLastWords = std::chrono::seconds(1);
+  Watchdog watchdog(world.rank(), [&](ExitCode code) {
+    report.fail(hang_of(context, options));
+    std::this_thread::sleep_for(kLastWords);
+    world.abort(code);
+  });
   for (const Case& one : cases) {
     report.begin(one);
     const CaseOutcome outcome = run_case(context, watchdog, one, options, signal_bytes);
@@ -140,10 +140,9 @@ ExitCode run_cases(MpiCommunicator& world, const RankContext& context,
 ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
   agree_on_options(world, options);
   const NodeInfo node = node_info(world);
-  std::vector<Case> cases = expand(options, world.size());
-  resolve_transports(cases, node);
+  const std::vector<Case> cases = resolve_transports(expand(options, world.size()), node);
   const HeapPlan plan = plan_heap(cases, options);
-  if (world.rank() == 0) print_heap(cases, options, plan);
+  if (world.rank() == 0) print_plan(cases, options, plan);
   if (options.dry_run) return ExitCode::kOk;
 
   const ChosenDevice chosen = choose_device(world, node, options);
@@ -156,6 +155,9 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
     device.synchronize();
   });
   const ContextInfo context = gather_context(world, node, chosen);
+  if (options.verbose && world.rank() == 0) {
+    fmt::print("{}", rank_lines(context, options.anonymous));
+  }
   SymmetricHeap heap(world, device, plan.bytes);
   IpcTransport transport;
   transport.connect(world, heap);
@@ -168,10 +170,10 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
                           .heap = heap};
   try {
     const ExitCode code = run_cases(world, ranks, cases, options, plan.signal_bytes, report);
-    report.finish();
+    report.end(code == ExitCode::kOk);
     return code;
   } catch (const Error& error) {
-    report.fail(error);
+    report.fail({.phase = "run", .message = error.what()});
     throw;
   }
 }

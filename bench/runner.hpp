@@ -9,12 +9,6 @@
 
 namespace llep {
 
-/// The layout of one case within a heap whose signal words take `signal_bytes`.
-PlannedLayout plan_case(const Case& one, const RunOptions& options,
-                        std::uint64_t signal_bytes = 0);
-/// Bytes of its signal words.
-std::uint64_t case_signal_bytes(const Case& one, const RunOptions& options);
-
 /// Runs one case on all ranks: warm-up, timed iterations, checks. Collective; complete on every
 /// rank. Wrong data and passed deadlines are in the result and in `code`; anything else throws.
 struct CaseOutcome {

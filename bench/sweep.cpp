@@ -78,6 +78,13 @@ std::vector<Case> expand(const RunOptions& options, int num_ranks) {
   return cases;
 }
 
+std::string label(const Case& one) {
+  const MoeShape& shape = one.shape;
+  return fmt::format("{} {} {} {} E{} K{} H{} T{}", one.transport, to_string(one.dtype),
+                     to_string(one.copies), to_string(one.phases), shape.num_experts,
+                     shape.num_topk, shape.hidden, shape.max_tokens);
+}
+
 std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing) {
   const MoeShape& shape = one.shape;
   return fmt::format("{}/{}/{}/{}/{}/{}/R{}/E{}/K{}/H{}/T{}/{}", to_string(op), one.transport,

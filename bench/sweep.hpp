@@ -27,6 +27,9 @@ struct Case {
 /// with the option and value that do not fit the ranks or each other.
 std::vector<Case> expand(const RunOptions& options, int num_ranks);
 
+/// For people: "ipc bf16 rank fused E256 K8 H7168 T128".
+std::string label(const Case& one);
+
 /// The stable name of a measurement:
 /// op/transport/dtype/copies/phases/mode/R4/E256/K8/H7168/T128/routing.
 std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing);

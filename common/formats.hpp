@@ -52,7 +52,7 @@ constexpr Fp8 to_fp8(float value) {
   }
   const std::uint32_t rounded = magnitude + 0x7ffffU + (magnitude >> 20 & 1U);
   const std::uint32_t code = (rounded >> 20) - (120U << 3);
-  return sign | static_cast<Fp8>(code > 0x7e ? 0x7e : code);
+  return sign | static_cast<Fp8>(code);
 }
 
 /// What a group with this largest magnitude is multiplied by before e4m3 rounding.

@@ -229,8 +229,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadUsage{{"-w", "-1"}, "--warmup: '-1' is not a whole number of at least 0"},
         BadUsage{{"--seed", "-1"},
                  "--seed: '-1' is not a whole number below 2^64, decimal or 0x..."},
-        BadUsage{{"--timeout-ms", "0"}, "--timeout-ms: '0' is not a number above 0"},
-        BadUsage{{"--timeout-ms", "inf"}, "--timeout-ms: 'inf' is not a number above 0"},
+        BadUsage{{"--timeout-ms", "0"}, "--timeout-ms: '0' is not a number above 0 and at most 1e9"},
+        BadUsage{{"--timeout-ms", "inf"}, "--timeout-ms: 'inf' is not a number above 0 and at most 1e9"},
         BadUsage{{"--dispatch-dtype", "fp16"}, "--dispatch-dtype: 'fp16' is not one of bf16, fp8"},
         BadUsage{{"--transport", "tcp"}, "--transport: 'tcp' is not one of ipc, auto"},
         BadUsage{{"--device", "gpu"}, "--device: 'gpu' is not one of auto, cuda, host"},
@@ -258,7 +258,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadUsage{{"--inject", "drop:rank=0,iter=0,op=pair"},
                  "--inject: 'pair' is not one of dispatch, combine"},
         BadUsage{{"--inject", "drop:rank=0,iter=20"},
-                 "--inject: iter=20 is not below --iters 20"}));
+                 "--inject: iter=20 is not below --iters 20"},
+        BadUsage{{"--inject", "misroute:rank=0,iter=0", "--check", "off"},
+                 "--inject: only a check finds misroute, and --check is off"}));
 
 TEST(Cli, UnknownArgumentsAreNamed) {
   const std::string see = " (see llep --help, llep run --help)";

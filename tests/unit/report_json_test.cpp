@@ -176,6 +176,17 @@ TEST_F(ResultFile, IsWholeAfterEveryCase) {
   EXPECT_EQ(read(path)["schema_version"], kSchemaVersion);
 }
 
+TEST_F(ResultFile, APathMayBeRelative) {
+  fs::create_directories(folder_);
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  write_atomically("plain.json", "{}");
+  write_atomically("a/b/deep.json", "{}");
+  fs::current_path(before);
+  EXPECT_EQ(fs::file_size(folder_ / "plain.json"), 2U);
+  EXPECT_EQ(fs::file_size(folder_ / "a" / "b" / "deep.json"), 2U);
+}
+
 TEST_F(ResultFile, OthersMayReadItAndNothingElseStays) {
   const fs::path path = folder_ / "results.json";
   ResultWriter(path, make_context(), RunOptions()).finish();

@@ -87,6 +87,31 @@ TEST(Table, UncheckedIsNotOk) {
   EXPECT_EQ(rows.find("ok"), std::string::npos);
 }
 
+TEST(Table, VerboseNamesTheSlowestRanks) {
+  OpResult op{.op = Op::kDispatch, .us = {{10, 20, 30}, {11, 21, 1}, {1, 1, 1}}};
+  EXPECT_EQ(slowest_line(op),
+            "  dispatch: slowest of 3 iterations: rank 1 in 2 (its mean 11.00 us), rank 0 in 1 "
+            "(its mean 20.00 us)\n");
+  op.us = {{}, {}, {}};
+  EXPECT_EQ(slowest_line(op), "");
+}
+
+TEST(Table, VerboseSaysHowUnevenTheRoutingIs) {
+  CaseResult result = make_result();
+  EXPECT_EQ(load_line(result), "");  // not known
+  result.which.shape.num_experts = 4;
+  result.expert_rows = {0, 3, 9, 5};
+  EXPECT_EQ(load_line(result),
+            "  load: 3 to 14 rows per rank (most: rank 1), 0 to 9 rows per expert (most: expert 2)"
+            "\n");
+}
+
+TEST(Table, VerboseTellsEachRanksPlace) {
+  const std::string lines = rank_lines(make_context(), false);
+  EXPECT_EQ(lines.find("  rank 0: NVIDIA H200 on secret-node, cpus 0-3, NUMA node 0\n"), 0U);
+  EXPECT_EQ(rank_lines(make_context(), true).find("secret"), std::string::npos);
+}
+
 TEST(Table, CaptionSaysWhereTheNumbersComeFrom) {
   EXPECT_EQ(table_caption("ipc", make_context(), RunOptions()),
             "cuda executor, 2 x NVIDIA H200, 2 ranks on 1 node, ipc, uniform routing, 20 "

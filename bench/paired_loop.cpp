@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+#include "bench/paired_loop.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include "bench/case_errors.hpp"
+
+namespace llep {
+
+namespace {
+
+/// The number of an iteration that is neither timed nor checked.
+constexpr int kUntimed = -1;
+
+}  // namespace
+
+bool PairedLoop::checks(int iteration) const {
+  if (iteration < 0) return false;
+  if (options_.check.kind == CheckPolicy::Kind::kOff) return false;
+  // An injected fault is looked for where it was made.
+  if (options_.inject && (!options_.inject->iteration || *options_.inject->iteration == iteration)) {
+    return true;
+  }
+  return options_.check.checks(iteration, options_.iters);
+}
+
+void PairedLoop::prepare(int iteration) {
+  const bool first = iteration == -options_.warmup;
+  if (!first && !checks(iteration)) return;
+  filled_epoch_ = payload_epoch(iteration);
+  run_.fill(filled_epoch_);
+  run_.poison();
+  if (hits(Injection::Kind::kCorrupt, iteration, Op::kDispatch)) run_.corrupt_dispatched_row();
+  if (hits(Injection::Kind::kMisroute, iteration, Op::kDispatch)) run_.misroute();
+  context_.device.synchronize();
+}
+
+void PairedLoop::inject_before_launch(int iteration, Op op) {
+  if (hits(Injection::Kind::kDelay, iteration, op)) context_.device.delay(options_.inject->us);
+  if (hits(Injection::Kind::kDrop, iteration, op)) run_.drop_one_signal();
+  if (op == Op::kCombine && hits(Injection::Kind::kCorrupt, iteration, op)) {
+    run_.corrupt_expert_row();
+  }
+  if (hits(Injection::Kind::kKill, iteration, op)) ::kill(::getpid(), SIGKILL);
+  if (hits(Injection::Kind::kHang, iteration, op)) {
+    for (;;) ::pause();  // until the other ranks' watchdogs end the run
+  }
+}
+
+/// Work on the device. In the middle of an op ranks cannot agree that one has failed: it keeps the
+/// error, leaves the rest out and communicates like the others until they can.
+void PairedLoop::attempt(const std::function<void()>& work) {
+  if (failure_) return;
+  try {
+    work();
+  } catch (const Error& error) {
+    failure_ = error;
+  }
+}
+
+/// Microseconds of one op; split halves are timed apart and added, all ranks meet in between.
+double PairedLoop::timed(const std::function<void()>& send, const std::function<void()>& receive) {
+  Device& device = context_.device;
+  double us = 0;
+  const auto between_marks = [&](const std::function<void()>& work) {
+    device.mark(0);
+    work();
+    device.mark(1);
+    device.synchronize();
+    us += device.elapsed_us(0, 1);
+  };
+  attempt([&] { between_marks(send); });
+  if (!receive) return us;
+  context_.world.barrier();
+  attempt([&] { between_marks(receive); });
+  return us;
+}
+
+void PairedLoop::dispatch(int iteration) {
+  inject_before_launch(iteration, Op::kDispatch);
+  run_.dispatch(case_.phases == Phases::kFused ? Halves::kBoth : Halves::kSend);
+}
+
+void PairedLoop::combine(int iteration) {
+  inject_before_launch(iteration, Op::kCombine);
+  run_.combine(case_.phases == Phases::kFused ? Halves::kBoth : Halves::kSend);
+}
+
+IterationReport PairedLoop::one_iteration(int iteration, bool back_to_back) {
+  const bool split = case_.phases == Phases::kSplit;
+  const auto receive_dispatch = [&] { run_.dispatch(Halves::kReceive); };
+  const auto receive_combine = [&] { run_.combine(Halves::kReceive); };
+  IterationReport report;
+  if (back_to_back) {
+    report.dispatch_us = timed(
+        [&] {
+          dispatch(iteration);
+          if (split) receive_dispatch();
+          combine(iteration);
+          if (split) receive_combine();
+        },
+        {});
+  } else {
+    const auto send_dispatch = [&] { dispatch(iteration); };
+    const auto send_combine = [&] { combine(iteration); };
+    report.dispatch_us = timed(send_dispatch, split ? receive_dispatch : std::function<void()>());
+    if (checks(iteration) || iteration == -options_.warmup) {
+      attempt([&] {
+        run_.apply_expert();
+        context_.device.synchronize();
+      });
+    }
+    report.combine_us = timed(send_combine, split ? receive_combine : std::function<void()>());
+  }
+  report.fault = *context_.device.faults().record;
+  report.failed = failure_.has_value();
+  return report;
+}
+
+/// Collective: one iteration, and what every rank says of it. Throws everywhere if work failed
+/// somewhere.
+std::vector<IterationReport> PairedLoop::on_all_ranks(int iteration, bool back_to_back) {
+  const std::chrono::duration<double, std::milli> timeout(options_.timeout_ms);
+  const auto patience = std::chrono::duration_cast<std::chrono::nanoseconds>(3 * timeout) +
+                        std::chrono::seconds(5);
+  const auto guard = watchdog_.guard(
+      patience, fmt::format("iteration {} of {}", iteration, label(case_)), [this] {
+        const FaultRecord& fault = *context_.device.faults().record;
+        return fault.phase == WaitPhase::kNone
+                   ? "none of its own waits has failed: what the others wait for may be stuck here"
+                   : describe(fault, options_.timeout_ms);
+      });
+  const auto reports = gather_all(context_.world, one_iteration(iteration, back_to_back));
+  if (std::any_of(reports.begin(), reports.end(), [](const auto& one) { return one.failed; })) {
+    agree(context_.world, failure_ ? &*failure_ : nullptr);
+  }
+  return reports;
+}
+
+bool PairedLoop::faulted(const std::vector<IterationReport>& reports,
+                         CaseOutcome& outcome) const {
+  for (const IterationReport& report : reports) {
+    if (report.fault.phase == WaitPhase::kNone) continue;
+    outcome.result.errors.push_back(error_of(report.fault, options_.timeout_ms));
+    outcome.code = ExitCode::kDeadline;
+  }
+  return outcome.code == ExitCode::kDeadline;
+}
+
+void PairedLoop::report_wrong(const std::string& phase, const std::optional<Mismatch>& mine,
+                              CaseOutcome& outcome) const {
+  for (ErrorRecord& error : gather_errors(context_.world, phase, mine)) {
+    outcome.result.errors.push_back(std::move(error));
+    outcome.code = ExitCode::kWrongData;
+  }
+}
+
+/// True when some rank has wrong data.
+bool PairedLoop::judge(bool back_to_back, CaseOutcome& outcome) {
+  std::optional<Mismatch> dispatch;
+  std::optional<Mismatch> combine;
+  collectively(context_.world, [&] {
+    dispatch = run_.check_dispatch(filled_epoch_);
+    combine = run_.check_combine(filled_epoch_);
+  });
+  report_wrong("dispatch: check", dispatch, outcome);
+  report_wrong("combine: check", combine, outcome);
+  for (OpResult& op : outcome.result.ops) {
+    if ((op.op == Op::kPair) != back_to_back) continue;
+    ++op.checked_iterations;
+    const bool bad = std::any_of(
+        outcome.result.errors.begin(), outcome.result.errors.end(), [&](const ErrorRecord& e) {
+          return op.op == Op::kPair || e.phase.starts_with(to_string(op.op));
+        });
+    op.passed = !bad;
+  }
+  return outcome.code != ExitCode::kOk;
+}
+
+void PairedLoop::record(const std::vector<IterationReport>& reports, int iteration,
+                        CaseOutcome& outcome) {
+  for (OpResult& op : outcome.result.ops) {
+    double cold = 0;
+    for (std::size_t rank = 0; rank < reports.size(); ++rank) {
+      const double us =
+          op.op == Op::kCombine ? reports[rank].combine_us : reports[rank].dispatch_us;
+      cold = std::max(cold, us);
+      if (iteration >= 0) op.us[rank].push_back(us);
+    }
+    if (iteration < 0 && iteration == -options_.warmup) op.cold_us = cold;
+  }
+}
+
+/// The reference payload is the same in every iteration: its expert runs once, before pairs that
+/// leave it no time.
+void PairedLoop::prime() {
+  run_.fill(0);
+  run_.dispatch(Halves::kBoth);
+  run_.apply_expert();
+  run_.combine(Halves::kBoth);
+  context_.device.synchronize();
+}
+
+CaseOutcome PairedLoop::run(bool back_to_back) {
+  CaseOutcome outcome;
+  outcome.result.which = case_;
+  const auto ranks = static_cast<std::size_t>(context_.world.size());
+  for (const Op op : case_.ops) {
+    if ((op == Op::kPair) != back_to_back) continue;
+    OpResult result{.op = op};
+    result.us.resize(ranks);
+    outcome.result.ops.push_back(result);
+  }
+  if (back_to_back && options_.payload == Payload::kReference) {
+    collectively(context_.world, [&] { prime(); });
+  }
+  for (int iteration = -options_.warmup; iteration < options_.iters; ++iteration) {
+    collectively(context_.world, [&] { prepare(iteration); });
+    const auto reports = on_all_ranks(iteration, back_to_back);
+    if (faulted(reports, outcome)) break;
+    record(reports, iteration, outcome);
+    if (!checks(iteration)) continue;
+    if (judge(back_to_back, outcome) || iteration + 1 == options_.iters) break;
+    // While the host judged, the device idled: what that costs is not the next iteration's.
+    if (faulted(on_all_ranks(kUntimed, back_to_back), outcome)) break;
+  }
+  return outcome;
+}
+
+}  // namespace llep

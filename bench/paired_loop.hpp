@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/runner.hpp"
+
+namespace llep {
+
+/// What every rank tells the others after each iteration.
+struct IterationReport {
+  FaultRecord fault;
+  bool failed = false;
+  double dispatch_us = 0;  // of the pair: all of it
+  double combine_us = 0;
+};
+
+/// Mode `paired`: each op between two marks, all ranks released together by a barrier.
+class PairedLoop {
+ public:
+  PairedLoop(const RankContext& context, Watchdog& watchdog, const Case& one,
+             const RunOptions& options, CaseRun& run)
+      : context_(context), watchdog_(watchdog), case_(one), options_(options), run_(run) {}
+
+  /// Dispatch and combine, each for itself; or both between one pair of marks.
+  CaseOutcome run(bool back_to_back);
+
+ private:
+  bool checks(int iteration) const;
+  void prepare(int iteration);
+  void inject_before_launch(int iteration, Op op);
+  void dispatch(int iteration);
+  void combine(int iteration);
+  void attempt(const std::function<void()>& work);
+  double timed(const std::function<void()>& send, const std::function<void()>& receive);
+  IterationReport one_iteration(int iteration, bool back_to_back);
+  std::vector<IterationReport> on_all_ranks(int iteration, bool back_to_back);
+  void prime();
+  bool judge(bool back_to_back, CaseOutcome& outcome);
+  void record(const std::vector<IterationReport>& reports, int iteration, CaseOutcome& outcome);
+  bool faulted(const std::vector<IterationReport>& reports, CaseOutcome& outcome) const;
+  void report_wrong(const std::string& phase, const std::optional<Mismatch>& mine,
+                    CaseOutcome& outcome) const;
+  bool hits(Injection::Kind kind, int iteration, Op op) const {
+    return options_.inject && options_.inject->kind == kind &&
+           options_.inject->hits(context_.world.rank(), iteration, op);
+  }
+  /// Iterations count from -warmup: each has rows of its own.
+  std::uint64_t payload_epoch(int iteration) const {
+    return static_cast<std::uint64_t>(iteration + options_.warmup);
+  }
+
+  const RankContext& context_;
+  Watchdog& watchdog_;
+  const Case& case_;
+  const RunOptions& options_;
+  CaseRun& run_;
+  std::uint64_t filled_epoch_ = 0;
+  std::optional<Error> failure_;
+};
+
+}  // namespace llep
