@@ -113,14 +113,17 @@ void add_dispatch(const EpLayout& layout, bool all, int parity, Things& window, 
 }
 
 std::vector<Things> things(const EpLayout& layout, bool all) {
-  Things routing{"routing", 16, {}}, begins{"begin signals", kWord, {}},
-      window{"dispatch window", 16, {}}, row_words{"dispatch signals", kWord, {}},
+  Things routing{"routing", 16, {}}, dispatch_begins{"dispatch begins", kWord, {}},
+      combine_begins{"combine begins", kWord, {}}, window{"dispatch window", 16, {}}, row_words{"dispatch signals", kWord, {}},
       sums{"combine window", 16, {}}, sum_words{"combine signals", kWord, {}};
   for (const int parity : {0, 1}) {
     for (const int source : values(layout.shape.num_ranks, all)) {
       routing.of_parity[parity].push_back(
           {layout.routing_of(parity, source), layout.routing_pairs * sizeof(TaggedPair)});
-      begins.of_parity[parity].push_back({layout.begin_word(parity, source), kWord});
+      dispatch_begins.of_parity[parity].push_back(
+          {layout.begin_word(layout.dispatch_begins, parity, source), kWord});
+      combine_begins.of_parity[parity].push_back(
+          {layout.begin_word(layout.combine_begins, parity, source), kWord});
     }
     add_dispatch(layout, all, parity, window, row_words);
     for (const int token : values(layout.shape.max_tokens, all)) {
@@ -131,7 +134,7 @@ std::vector<Things> things(const EpLayout& layout, bool all) {
       }
     }
   }
-  return {routing, begins, window, row_words, sums, sum_words};
+  return {routing, dispatch_begins, combine_begins, window, row_words, sums, sum_words};
 }
 
 TEST(Layout, fields_follow_each_other_without_overlap) {
@@ -218,7 +221,8 @@ TEST(Layout, parts_are_whole_groups_of_columns) {
       ASSERT_GE(layout.part_scale_bytes, fp8 ? static_cast<std::uint32_t>(columns) / 32 : 0U);
       ASSERT_LT(layout.part_scale_bytes, static_cast<std::uint32_t>(columns) / 32 + 16);
       // Whole rows leave the window packed: their parts lie side by side.
-      ASSERT_EQ(layout.row_bytes(), layout.part_bytes * static_cast<std::uint32_t>(layout.num_parts));
+      const auto parts = static_cast<std::uint32_t>(layout.num_parts);
+      ASSERT_EQ(layout.row_bytes(), layout.part_bytes * parts);
     });
   }
 }
@@ -251,7 +255,7 @@ TEST(Layout, words_come_first_and_rows_behind_the_words_of_every_case) {
     EXPECT_EQ(padded.fields.total_bytes() - alone.fields.total_bytes(),
               most - signal_bytes(axes));
     for (const Things& kind : things(padded.layout, true)) {
-      const bool word = kind.field.ends_with("signals") || kind.field == "routing";
+      const bool word = !kind.field.ends_with("window");
       for (const auto& extents : kind.of_parity) {
         for (const Extent& one : extents) EXPECT_EQ(one.end() <= most, word) << kind.field;
       }
