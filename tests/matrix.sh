@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The matrix of odd shapes over one transport: every row of every iteration checked.
-#   tests/matrix.sh LLEP RANKS [llep run options...]
-# MPIRUN overrides how ranks are started. Prints a line per sweep; fails on the first bad one.
+#   tests/matrix.sh [--reduced] LLEP RANKS [llep run options...]
+# --reduced leaves out combinations, never a sweep. MPIRUN overrides how ranks are started. Prints a
+# line per sweep; fails on the first bad one.
 set -euo pipefail
 
+reduced=
+if [ "$1" = --reduced ]; then reduced=yes && shift; fi
 llep=$1 ranks=$2
 shift 2
 common=("$@")
@@ -15,6 +18,10 @@ trap 'rm -rf "$results"' EXIT
 both=(--dispatch-dtype bf16,fp8 --dispatch-copies rank,selection)
 halves=(--phases fused,split)
 ops=(--op dispatch,combine,pair)
+tokens=1,5,33 hidden=128,512
+if [ -n "$reduced" ]; then
+  halves=(--phases split) ops=(--op dispatch,combine) tokens=5 hidden=512
+fi
 
 sweep() {
   local what=$1
@@ -32,7 +39,7 @@ at_least() { echo $((($1 + ranks - 1) / ranks)); }  # experts per rank for $1 ex
 uneven=0
 for ((r = 1; r < ranks; ++r)); do uneven+=,$((r * 5 % 8)); done
 
-sweep "shapes" -t 1,5,33 -d 128,512 -k 4 --experts-per-rank 4 "${both[@]}" "${halves[@]}" "${ops[@]}"
+sweep "shapes" -t "$tokens" -d "$hidden" -k 4 --experts-per-rank 4 "${both[@]}" "${halves[@]}" "${ops[@]}"
 sweep "wide rows" -t 3 -d 7168,16384 -k 3 --experts-per-rank 3 "${both[@]}" "${ops[@]}"
 sweep "one of everything" -t 1 -d 128 -k 1 --experts-per-rank 1 "${both[@]}" "${halves[@]}"
 sweep "more selections than local experts" -t 9 -d 256 -k 32 --experts-per-rank "$(at_least 32)" \

@@ -1,0 +1,278 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The program as a user meets it: exit codes, what it says, what it leaves behind.
+#   program_test.sh LLEP CASE [argument...]
+# Runs LLEP under $MPIRUN on the host executor; CASE is one of the functions below. 77: skipped.
+set -euo pipefail
+
+llep=$1 case=$2
+shift 2
+source_dir=$(cd "$(dirname "$0")/../.." && pwd)
+read -ra mpirun <<<"${MPIRUN:-mpirun --oversubscribe --bind-to none}"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+small=(--device host -t 4 -d 256 -k 2 --experts-per-rank 2 --iters 5 --warmup 2)
+
+fail() {
+  echo "FAILED: $*"
+  echo "--- stdout"; cat out
+  echo "--- stderr"; cat err
+  exit 1
+}
+
+# Heaps of processes that are gone. Tests that run beside this one have live ones.
+leftovers() {
+  local file pid
+  for file in /dev/shm/llep-*; do
+    pid=${file#/dev/shm/llep-}
+    if [ -e "$file" ] && [ ! -d "/proc/${pid%%-*}" ]; then echo "$file"; fi
+  done
+}
+leftovers_before=$(leftovers)
+
+# run CODE ARGUMENT-OF-MPIRUN...: CODE may be "failure", any but 0.
+run() {
+  local want=$1 code=0
+  shift
+  "${mpirun[@]}" "$@" >out 2>err || code=$?
+  case $want in
+    failure) [ "$code" -ne 0 ] || fail "exit code 0, expected another: $*" ;;
+    *) [ "$code" -eq "$want" ] || fail "exit code $code, expected $want: $*" ;;
+  esac
+  [ "$(leftovers)" = "$leftovers_before" ] || fail "left in /dev/shm: $(leftovers)"
+}
+
+says() { # FILE REGEX...
+  local file=$1 regex
+  shift
+  for regex in "$@"; do grep -Eq -- "$regex" "$file" || fail "std$file does not say '$regex'"; done
+}
+
+# One clear line, and nothing written.
+complains() { # CODE REGEX ARGUMENT-OF-MPIRUN...
+  local code=$1 regex=$2
+  shift 2
+  run "$code" "$@"
+  [ "$(grep -c '^llep: ' err)" -eq 1 ] || fail "not one line of complaint: $*"
+  says err "^llep: .*$regex"
+  [ -z "$(find . -name '*.json' -print)" ] || fail "wrote $(find . -name '*.json')"
+}
+
+# A Python expression over the results `d` that must be true.
+json() {
+  python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval("(" + sys.argv[2] + ")"))' \
+    r.json "$1" || { cat r.json; fail "r.json: not so: $1"; }
+}
+
+# By the schema, where there is a validator.
+valid() {
+  local code=0
+  python3 "$source_dir/tests/host/validate_schema.py" "$source_dir/results/schema.json" "$@" ||
+    code=$?
+  [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || fail "not valid by the schema: $*"
+}
+
+need_python() {
+  command -v python3 >/dev/null || { echo "no python3 here"; exit 77; }
+}
+
+# --- runs that end well --------------------------------------------------------------------------
+
+schema() {
+  need_python
+  run 0 -np 3 "$llep" run "${small[@]}" --json r.json --dispatch-dtype bf16,fp8 \
+    --phases fused,split --op dispatch,combine,pair --mask 2 --uneven-tokens 4,0,3
+  local code=0
+  python3 "$source_dir/tests/host/validate_schema.py" "$source_dir/results/schema.json" r.json ||
+    code=$?
+  [ "$code" -eq 0 ] || exit "$code"
+  says out '^host executor \(timings are not GPU timings\), 3 ranks' '^results: r.json$'
+  [ "$(grep -c ' ok$' out)" -eq 12 ] || fail "not 12 rows of the table"
+  json 'd["complete"] and d["errors"] == [] and len(d["benchmarks"]) == 12'
+  json 'all(b["correctness"]["passed"] is True and b["correctness"]["checked_iterations"] >= 2
+            for b in d["benchmarks"])'
+  json 'd["context"]["executor"] == "host" and d["context"]["world_size"] == 3'
+}
+
+verbose() {
+  run 0 -np 2 "$llep" run "${small[@]}" --json r.json --verbose --transport ipc,auto
+  says out '^transport: auto is ipc' '^  dispatch window ' '^  rank 1: host on .*, cpus ' \
+    '^  load: [0-9]+ to [0-9]+ rows per rank' '^  dispatch: slowest of 5 iterations: rank '
+  [ "$(grep -c ' ok$' out)" -eq 2 ] || fail "auto is ipc: the case is to run once"
+}
+
+# Nobody names a file: it lies in results/local, and a second run takes another name.
+default_place() {
+  run 0 -np 2 "$llep" run "${small[@]}" --anonymous
+  run 0 -np 2 "$llep" run "${small[@]}" --anonymous
+  [ "$(find results/local -name '*.json' | wc -l)" -eq 2 ] || fail "not two files in results/local"
+  ! grep -rq "$(hostname)" results || fail "--anonymous tells the host's name"
+  need_python
+  valid results/local/*.json
+}
+
+help_and_version() {
+  "$llep" --help >out 2>err && says out 'run '
+  run 0 -np 2 "$llep" run --help
+  says out '--num-tokens' '--inject' '^Exit codes: '
+  [ "$(grep -c '^Exit codes: ' out)" -eq 1 ] || fail "help is printed more than once"
+  run 0 -np 2 "$llep" --version
+  says out '^llep [0-9]+\.[0-9]+\.[0-9]+'
+}
+
+dry_run() {
+  run 0 -np 2 "$llep" run "${small[@]}" --dry-run --json r.json --dispatch-dtype bf16,fp8
+  says out '^symmetric heap: .* per rank, 2 cases$' '^  ipc fp8 rank fused E4 K2 H256 T4 ' \
+    '^  combine window '
+  # Two terabytes for a rank: a dry run allocates nothing.
+  run 0 -np 2 "$llep" run --device host -t 1000000 -d 16384 -k 32 -e 512 --dry-run
+  says out '^symmetric heap: [0-9]{7}\.[0-9] MiB per rank'
+  [ -z "$(find . -name '*.json')" ] || fail "a dry run wrote $(find . -name '*.json')"
+}
+
+# Command line before environment before config before default.
+sources() {
+  need_python
+  echo '{"num-tokens": 7, "hidden": 384, "iters": 3, "dispatch-dtype": ["bf16", "fp8"]}' >c.json
+  LLEP_HIDDEN=256 LLEP_ITERS=4 LLEP_SEED=0x11 LLEP_CHECK=all \
+    run 0 -np 2 "$llep" run --config c.json --device host -k 2 -e 4 --iters 2 --json r.json
+  json '{(b["config"]["num_tokens"], b["config"]["hidden"], b["config"]["iters"])
+         for b in d["benchmarks"]} == {(7, 256, 2)}'
+  json 'len(d["benchmarks"]) == 4 and d["benchmarks"][0]["config"]["seed"] == 17'
+  json 'd["context"]["environment"]["LLEP_HIDDEN"] == "256"'
+  rm r.json
+  LLEP_CONFIG=c.json run 0 -np 2 "$llep" run --device host -k 2 -e 4 --json r.json
+  json 'd["benchmarks"][0]["config"]["num_tokens"] == 7'
+  rm r.json c.json
+  LLEP_ITERS=none complains 2 'LLEP_ITERS: ' -np 2 "$llep" run "${small[@]::8}" --json r.json
+}
+
+config() { # NAME RANKS [option...]: one of ours, as it is
+  local name=$1 ranks=$2
+  shift 2
+  run 0 -np "$ranks" "$llep" run --config "$source_dir/configs/$name.json" --device host \
+    --json r.json "$@"
+  if [ ! -e r.json ]; then return; fi
+  need_python
+  valid r.json
+  json 'd["complete"] and all(b["status"] == "ok" and b["correctness"]["passed"] is True
+                              for b in d["benchmarks"])'
+}
+
+# --- faults made on purpose ----------------------------------------------------------------------
+
+inject() { # CODE FAULT JSON-EXPRESSION REGEX-OF-STDERR...
+  local code=$1 fault=$2 expression=$3
+  shift 3
+  need_python
+  # Two cases: the second one does not run any more.
+  run "$code" -np 2 "$llep" run "${small[@]}" --dispatch-dtype bf16,fp8 --json r.json \
+    --timeout-ms 3000 --inject "$fault"
+  says err "$@"
+  valid r.json
+  json "$expression"
+}
+
+# What a case that failed leaves: its own entries and an error for each rank that saw it.
+kFailed='not d["complete"] and len(d["benchmarks"]) == 2 and d["errors"] and '
+
+corrupt_dispatch() {
+  inject 3 corrupt:rank=1,iter=2 \
+    "$kFailed"'all(e["phase"] == "dispatch: check" and e["peer"] == 1 and e["token"] == 0 and
+     e["expert"] is not None and e["row"] is not None and e["column"] == 0 and
+     e["expected"].startswith("0x") and e["seen"].startswith("0x") for e in d["errors"])' \
+    'llep: rank [01]: dispatch: expert [0-3] row [0-9]+ \(source rank 1, token 0\): first bad column 0: expected 0x'
+  json '[b["correctness"]["passed"] for b in d["benchmarks"]] == [False, True]'
+}
+corrupt_combine() {
+  inject 3 corrupt:rank=1,iter=2,op=combine \
+    "$kFailed"'all(e["phase"] == "combine: check" and e["token"] is not None for e in d["errors"])' \
+    'llep: rank [01]: combine: token [0-3]: first bad column 0: expected 0x'
+  json '[b["correctness"]["passed"] for b in d["benchmarks"]] == [True, False]'
+}
+misroute() {
+  inject 3 misroute:rank=1,iter=2 \
+    "$kFailed"'any(e["phase"] == "dispatch: check" and e["expert"] is not None for e in d["errors"])' \
+    'llep: rank [01]: (packed_recv_count|layout_range|src_info): expert [0-3]'
+}
+kWaited="all(e['peer'] == 1 and e['expert'] is not None and e['token'] is not None and
+             e['expected'] - e['seen'] == 2 for e in d['errors'])"
+drop_dispatch() {
+  inject 4 drop:rank=1,iter=2 "$kFailed$kWaited" \
+    'llep: rank [01]: dispatch: row: waited 3000 ms for rank 1, expert [0-3], token 0: expected epoch [0-9]+, seen [0-9]+'
+}
+drop_combine() {
+  inject 4 drop:rank=1,iter=2,op=combine "$kFailed$kWaited" \
+    'llep: rank [01]: combine: row: waited 3000 ms for rank 1, expert [0-3], token [0-3]: expected epoch [0-9]+, seen [0-9]+'
+}
+delay() {
+  inject 0 delay:rank=1,iter=2,us=200000 \
+    'd["complete"] and len(d["benchmarks"]) == 4 and d["errors"] == [] and
+     all(b["samples_us"][2] > 200000 and b["correctness"]["passed"] is True
+         for b in d["benchmarks"] if b["op"] == "dispatch")'
+}
+hang() {
+  inject 4 hang:rank=1,iter=2 \
+    'not d["complete"] and d["errors"][0]["phase"].startswith("dispatch: ") and
+     d["errors"][0]["peer"] == 1' \
+    'llep: rank 0: iteration 2 of ipc bf16 rank fused E4 K2 H256 T4 did not end within 14 s; rank 0: dispatch: [a-z]+: waited 3000 ms for rank 1: expected epoch' \
+    'llep: rank 1: iteration 2 of .* did not end within 14 s; none of its own waits has failed'
+}
+kill_rank() {
+  inject failure kill:rank=1,iter=2 'not d["complete"] and d["benchmarks"] == []' 'signal 9'
+}
+
+# --- command lines that cannot work --------------------------------------------------------------
+
+bad_values() {
+  local -a on2=(-np 2 "$llep" run --device host --json r.json)
+  complains 2 'the following|--nope' "${on2[@]}" --nope
+  complains 2 'hidden' "${on2[@]}" -d 100
+  complains 2 'num_topk' "${on2[@]}" -k 33
+  complains 2 'num_experts' "${on2[@]}" -e 33
+  complains 2 'num_topk' "${on2[@]}" -e 4 -k 5
+  complains 2 '--experts-per-rank: ' "${on2[@]}" --experts-per-rank 2000
+  complains 2 '--transport: .*fifo' "${on2[@]}" --transport fifo
+  complains 2 '--uneven-tokens: 3 values for 2 ranks' "${on2[@]}" --uneven-tokens 1,2,3
+  complains 2 '--inject: rank=2, but there are 2 ranks' "${on2[@]}" --inject drop:rank=2,iter=0
+  echo '{"num-token": 7}' >c.txt
+  complains 2 "config c.txt: unknown key 'num-token'" "${on2[@]}" --config c.txt
+  complains 2 'what to do is missing' -np 2 "$llep"
+}
+
+different_options() {
+  local -a first=(-np 1 "$llep" run "${small[@]}" --json r.json)
+  complains 2 'rank 1 was given other options: --seed ' "${first[@]}" : "${first[@]}" --seed 3
+  complains 2 'rank 1 was given other options: --mask ' "${first[@]}" : \
+    -np 1 env LLEP_MASK=1 "${first[@]:2}"
+  complains 2 'rank 1: .*--nope' "${first[@]}" : "${first[@]}" --nope
+  complains 2 'rank 0: .*--nope' "${first[@]}" --nope : "${first[@]}"
+  complains 2 'rank 1 was given another command' "${first[@]}" : -np 1 "$llep" run --help
+  complains 2 'rank 1 was given another command' -np 1 "$llep" --version : "${first[@]}"
+}
+
+unavailable() {
+  if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then
+    echo "there is a GPU here"
+    exit 77
+  fi
+  complains 5 '--device cuda: rank 0 sees no GPU.*use --device host' -np 2 "$llep" run \
+    --device cuda --json r.json
+}
+
+no_room() {
+  # More than a terabyte in /dev/shm.
+  complains 1 'bytes of shared memory in /dev/shm: .*enlarge /dev/shm' -np 2 "$llep" run \
+    --device host -t 1000000 -d 16384 -k 8 -e 16 --dispatch-copies selection --json r.json
+}
+
+unwritable() {
+  complains 2 'results file /proc/r.json: ' -np 2 "$llep" run "${small[@]}" --json /proc/r.json
+  complains 2 'results file /dev/null: .*not a regular file' -np 2 "$llep" run "${small[@]}" \
+    --json /dev/null
+  mkdir taken
+  complains 2 'results file taken: ' -np 2 "$llep" run "${small[@]}" --json taken
+}
+
+"$case" "$@"

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# The program itself, as processes under mpirun on the host executor.
+
+# llep_add_program_test(name TIMEOUT seconds COMMAND program argument...)
+function(llep_add_program_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "COMMAND")
+  math(EXPR timeout "${arg_TIMEOUT} * ${LLEP_TIMEOUT_FACTOR}")
+  add_test(NAME ${name} COMMAND ${arg_COMMAND})
+  set_tests_properties(${name} PROPERTIES LABELS host TIMEOUT ${timeout} PROCESSORS 2
+    SKIP_RETURN_CODE 77
+    ENVIRONMENT "${LLEP_TEST_ENVIRONMENT};MPIRUN=${MPIEXEC_EXECUTABLE}")
+endfunction()
+
+# Sanitizers see each process by itself, and few ranks show them all code there is.
+set(full_matrix 1 2 3 4 8)
+set(reduced_matrix 5 7)
+if(LLEP_SANITIZE)
+  set(full_matrix)
+  set(reduced_matrix 2 3)
+endif()
+foreach(ranks IN LISTS full_matrix)
+  llep_add_program_test(matrix.${ranks} TIMEOUT 300
+    COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh $<TARGET_FILE:llep> ${ranks} --device host)
+endforeach()
+foreach(ranks IN LISTS reduced_matrix)
+  llep_add_program_test(matrix.${ranks} TIMEOUT 180
+    COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
+      --device host)
+endforeach()
+
+foreach(case IN ITEMS
+    schema verbose default_place help_and_version dry_run sources
+    corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
+    bad_values different_options unavailable no_room unwritable)
+  llep_add_program_test(program.${case} TIMEOUT 90
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> ${case})
+endforeach()
+llep_add_program_test(config.quickstart TIMEOUT 90
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config quickstart 2)
+llep_add_program_test(config.reference TIMEOUT 180
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config reference 4)
+# Its sizes are a GPU's.
+llep_add_program_test(config.ll_decode TIMEOUT 60
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config ll_decode 4
+    --dry-run)
