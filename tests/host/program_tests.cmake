@@ -31,7 +31,7 @@ endforeach()
 foreach(case IN ITEMS
     schema verbose default_place help_and_version dry_run sources
     corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
-    bad_values different_options unavailable no_room unwritable)
+    bad_values different_options unavailable no_room half_room unwritable)
   llep_add_program_test(program.${case} TIMEOUT 90
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> ${case})
 endforeach()
