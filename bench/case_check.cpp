@@ -109,7 +109,7 @@ Mismatch CaseRun::explain(std::size_t index, std::uint64_t epoch) {
   const ReceivedRow at = expected_.rows[index];
   const std::size_t capacity = static_cast<std::size_t>(shape().capacity());
   const std::size_t expert = size(at.local_expert);
-  // The host check sees this one row: the expert's region begins where its row 0 would be.
+  // The host check sees this one row, as if it were its expert's only one.
   std::vector<std::byte> row(packed_row_bytes());
   context_.device.copy(
       row.data(),
@@ -123,11 +123,14 @@ Mismatch CaseRun::explain(std::size_t index, std::uint64_t epoch) {
   }
   ExpectedDispatch one = expected_;
   one.rows = {at};
+  one.rows.front().row = 0;
   PackedRows packed{.dtype = setup_.layout.dtype, .row_stride = 0, .scale_stride = 1};
   packed.experts.assign(size(shape().num_local_experts()), row.data());
-  packed.scales.assign(size(shape().num_local_experts()),
-                       scales.data() - static_cast<std::ptrdiff_t>(at.row));
-  if (auto bad = check_rows(one, packed, dispatched_rows(epoch))) return *bad;
+  packed.scales.assign(size(shape().num_local_experts()), scales.data());
+  if (auto bad = check_rows(one, packed, dispatched_rows(epoch))) {
+    bad->row = at.row;
+    return *bad;
+  }
   return Mismatch{.what = "dispatch",
                   .rank = context_.world.rank(),
                   .expert = one.global_expert(at.local_expert),
@@ -173,35 +176,54 @@ void CaseRun::corrupt_row(Bf16* row) {
   context_.device.copy(row, &value, sizeof value);
 }
 
-void CaseRun::corrupt_dispatched_row() {
-  for (std::size_t at = 0; at < setup_.routing.topk_idx.size(); ++at) {
-    if (setup_.routing.topk_idx[at] < 0) continue;
-    const std::size_t token = at / size(shape().num_topk);
-    corrupt_row(reinterpret_cast<Bf16*>(x_.get()) + token * size(shape().hidden));
-    return;
+/// An injected fault that has nothing to damage would prove nothing.
+int CaseRun::first_routed_token() const {
+  const auto& topk = setup_.routing.topk_idx;
+  const auto routed = std::find_if(topk.begin(), topk.end(),
+                                   [&](std::int64_t expert) { return expert >= 0; });
+  if (routed == topk.end()) {
+    throw Error(ExitCode::kUsage, "--inject: this rank dispatches nothing; name another rank");
   }
+  return static_cast<int>(routed - topk.begin()) / shape().num_topk;
+}
+
+void CaseRun::need_expert_rows() const {
+  if (!expected_.rows.empty()) return;
+  throw Error(ExitCode::kUsage, "--inject: this rank's experts got nothing; name another rank");
+}
+
+void CaseRun::corrupt_dispatched_row() {
+  corrupt_row(reinterpret_cast<Bf16*>(x_.get()) +
+              size(first_routed_token()) * size(shape().hidden));
 }
 
 void CaseRun::corrupt_expert_row() {
-  if (expected_.rows.empty()) return;
+  need_expert_rows();
   const ReceivedRow& at = expected_.rows.front();
   const std::size_t row = size(at.local_expert) * static_cast<std::size_t>(shape().capacity()) +
                           static_cast<std::size_t>(at.row);
   corrupt_row(expert_output() + row * size(shape().hidden));
 }
 
+void CaseRun::drop_dispatched_signal() { ep_.drop_signal(first_routed_token()); }
+
+void CaseRun::drop_expert_signal() {
+  need_expert_rows();
+  ep_.drop_signal(0);
+}
+
 void CaseRun::misroute() {
-  const auto num_topk = static_cast<std::ptrdiff_t>(shape().num_topk);
   auto topk = setup_.routing.topk_idx;
-  for (auto token = topk.begin(); token != topk.end(); token += num_topk) {
-    if (*token < 0) continue;
-    // An expert the token does not have yet; where it has all, one is left out.
-    std::int64_t other = -1;
-    for (int e = shape().num_experts - 1; e >= 0 && other < 0; --e) {
-      if (std::find(token, token + num_topk, e) == token + num_topk) other = e;
-    }
-    *token = other;
-    break;
+  const auto num_topk = static_cast<std::ptrdiff_t>(shape().num_topk);
+  const auto token = topk.begin() + first_routed_token() * num_topk;
+  const auto selected =
+      std::find_if(token, token + num_topk, [](std::int64_t expert) { return expert >= 0; });
+  // An expert the token does not have yet; where it has all, one is left out.
+  *selected = -1;
+  for (int e = shape().num_experts - 1; e >= 0 && *selected < 0; --e) {
+    const auto& had = setup_.routing.topk_idx;
+    const auto first = had.begin() + (token - topk.begin());
+    if (std::find(first, first + num_topk, e) == first + num_topk) *selected = e;
   }
   context_.device.copy(topk_.get(), topk.data(), topk.size() * sizeof(topk[0]));
 }

@@ -54,13 +54,12 @@ class CaseRun {
   void corrupt_dispatched_row();
   void corrupt_expert_row();
   void misroute();
-  void drop_one_signal() { ep_.drop_one_signal(); }
+  void drop_dispatched_signal();
+  void drop_expert_signal();
 
   const GlobalRouting& routing() const { return routing_; }
 
  private:
-  struct Upload;
-
   const MoeShape& shape() const { return setup_.layout.shape; }
   bool fp8() const { return setup_.layout.dtype == DispatchDtype::kFp8; }
   std::size_t packed_row_bytes() const;
@@ -71,6 +70,8 @@ class CaseRun {
   DispatchOutputs outputs() const;
   void upload_topk();
   void corrupt_row(Bf16* row);
+  int first_routed_token() const;
+  void need_expert_rows() const;
   DispatchedRow dispatched_rows(std::uint64_t epoch) const;
 
   std::optional<Mismatch> check_rows_in_place(std::uint64_t epoch);

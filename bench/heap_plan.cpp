@@ -26,38 +26,34 @@ std::string in_units(std::uint64_t bytes) {
 
 }  // namespace
 
-PlannedLayout plan_case(const Case& one, const RunOptions& options, std::uint64_t signal_bytes) {
-  return plan_layout(axes_of(one, options), signal_bytes);
+PlannedLayout plan_case(const Case& one, const RunOptions& options) {
+  return plan_layout(axes_of(one, options));
 }
 
-HeapPlan plan_heap(const std::vector<Case>& cases, const RunOptions& options) {
-  HeapPlan plan;
+std::uint64_t heap_bytes(const std::vector<Case>& cases, const RunOptions& options) {
+  std::uint64_t bytes = 0;
   for (const Case& one : cases) {
-    plan.signal_bytes = std::max(plan.signal_bytes, signal_bytes(axes_of(one, options)));
+    bytes = std::max(bytes, plan_case(one, options).fields.total_bytes());
   }
-  for (const Case& one : cases) {
-    const PlannedLayout layout = plan_case(one, options, plan.signal_bytes);
-    plan.bytes = std::max(plan.bytes, layout.fields.total_bytes());
-  }
-  return plan;
+  return bytes;
 }
 
-std::string describe_heap(const std::vector<Case>& cases, const RunOptions& options,
-                          const HeapPlan& plan) {
+std::string describe_heap(const std::vector<Case>& cases, const RunOptions& options) {
+  const std::uint64_t most = heap_bytes(cases, options);
   std::string each;
   std::string fields;
   const Case* largest = nullptr;
   for (const Case& one : cases) {
-    const PlannedLayout layout = plan_case(one, options, plan.signal_bytes);
+    const PlannedLayout layout = plan_case(one, options);
     const std::uint64_t bytes = layout.fields.total_bytes();
     each += fmt::format("  {:<60} {:>12}\n", label(one), in_units(bytes));
-    if (largest != nullptr || bytes != plan.bytes) continue;
+    if (largest != nullptr || bytes != most) continue;
     largest = &one;
     for (const HeapField& field : layout.fields.fields()) {
       fields += fmt::format("  {:<60} {:>12}\n", field.name, in_units(field.bytes));
     }
   }
-  std::string text = fmt::format("symmetric heap: {} per rank, {} case{}\n", in_units(plan.bytes),
+  std::string text = fmt::format("symmetric heap: {} per rank, {} case{}\n", in_units(most),
                                  cases.size(), cases.size() == 1 ? "" : "s");
   if (options.dry_run) text += each;
   if (options.dry_run || options.verbose) text += "of " + label(*largest) + ":\n" + fields;

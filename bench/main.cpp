@@ -39,13 +39,17 @@ int run(const Command& command, const Error* bad_usage, MpiCommunicator& world) 
   try {
     agree(world, bad_usage);
     const auto* text = std::get_if<PrintText>(&command);
-    agree_on_command(world, text != nullptr);
+    same_everywhere([&] { agree_on_command(world, text != nullptr); });
     if (text == nullptr) return static_cast<int>(run_command(world, std::get<RunOptions>(command)));
     if (world.rank() == 0) std::fputs(text->text.c_str(), stdout);
     return 0;
   } catch (const Error& error) {
-    if (world.rank() == 0) std::fprintf(stderr, "llep: %s\n", error.what());
+    if (world.rank() == 0 || !error.agreed()) std::fprintf(stderr, "llep: %s\n", error.what());
     return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    // Before the session ends: that waits for the other ranks.
+    std::fprintf(stderr, "llep: rank %d: %s\n", world.rank(), error.what());
+    return static_cast<int>(ExitCode::kInternal);
   }
 }
 

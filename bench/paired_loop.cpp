@@ -33,7 +33,7 @@ bool PairedLoop::checks(int iteration) const {
 void PairedLoop::prepare(int iteration) {
   const bool first = iteration == -options_.warmup;
   if (!first && !checks(iteration)) return;
-  filled_epoch_ = payload_epoch(iteration);
+  filled_epoch_ = payload_epoch_++;
   run_.fill(filled_epoch_);
   run_.poison();
   if (hits(Injection::Kind::kCorrupt, iteration, Op::kDispatch)) run_.corrupt_dispatched_row();
@@ -43,7 +43,9 @@ void PairedLoop::prepare(int iteration) {
 
 void PairedLoop::inject_before_launch(int iteration, Op op) {
   if (hits(Injection::Kind::kDelay, iteration, op)) context_.device.delay(options_.inject->us);
-  if (hits(Injection::Kind::kDrop, iteration, op)) run_.drop_one_signal();
+  if (hits(Injection::Kind::kDrop, iteration, op)) {
+    op == Op::kDispatch ? run_.drop_dispatched_signal() : run_.drop_expert_signal();
+  }
   if (op == Op::kCombine && hits(Injection::Kind::kCorrupt, iteration, op)) {
     run_.corrupt_expert_row();
   }
@@ -118,7 +120,7 @@ IterationReport PairedLoop::one_iteration(int iteration, bool back_to_back) {
     }
     report.combine_us = timed(send_combine, split ? receive_combine : std::function<void()>());
   }
-  report.fault = *context_.device.faults().record;
+  report.fault = read_fault(context_.device.faults().record);
   report.failed = failure_.has_value();
   return report;
 }
@@ -131,7 +133,7 @@ std::vector<IterationReport> PairedLoop::on_all_ranks(int iteration, bool back_t
                         std::chrono::seconds(5);
   const auto guard = watchdog_.guard(
       patience, fmt::format("iteration {} of {}", iteration, label(case_)), [this] {
-        const FaultRecord& fault = *context_.device.faults().record;
+        const FaultRecord fault = read_fault(context_.device.faults().record);
         return fault.phase == WaitPhase::kNone
                    ? "none of its own waits has failed: what the others wait for may be stuck here"
                    : describe(fault, options_.timeout_ms);

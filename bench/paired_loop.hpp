@@ -18,12 +18,18 @@ struct IterationReport {
   double combine_us = 0;
 };
 
-/// Mode `paired`: each op between two marks, all ranks released together by a barrier.
+/// Mode `paired`: each op between two marks, all ranks released together by a barrier before each
+/// iteration.
 class PairedLoop {
  public:
   PairedLoop(const RankContext& context, Watchdog& watchdog, const Case& one,
-             const RunOptions& options, CaseRun& run)
-      : context_(context), watchdog_(watchdog), case_(one), options_(options), run_(run) {}
+             const RunOptions& options, CaseRun& run, std::uint64_t& payload_epoch)
+      : context_(context),
+        watchdog_(watchdog),
+        case_(one),
+        options_(options),
+        run_(run),
+        payload_epoch_(payload_epoch) {}
 
   /// Dispatch and combine, each for itself; or both between one pair of marks.
   CaseOutcome run(bool back_to_back);
@@ -48,16 +54,12 @@ class PairedLoop {
     return options_.inject && options_.inject->kind == kind &&
            options_.inject->hits(context_.world.rank(), iteration, op);
   }
-  /// Iterations count from -warmup: each has rows of its own.
-  std::uint64_t payload_epoch(int iteration) const {
-    return static_cast<std::uint64_t>(iteration + options_.warmup);
-  }
-
   const RankContext& context_;
   Watchdog& watchdog_;
   const Case& case_;
   const RunOptions& options_;
   CaseRun& run_;
+  std::uint64_t& payload_epoch_;  // of the next fill; no two of a run have the same rows
   std::uint64_t filled_epoch_ = 0;
   std::optional<Error> failure_;
 };

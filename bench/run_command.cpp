@@ -38,12 +38,12 @@ std::vector<Case> resolve_transports(const std::vector<Case>& asked, const NodeI
   return cases;
 }
 
-void print_plan(const std::vector<Case>& cases, const RunOptions& options, const HeapPlan& plan) {
+void print_plan(const std::vector<Case>& cases, const RunOptions& options) {
   const auto& asked = options.transports;
   if (std::find(asked.begin(), asked.end(), "auto") != asked.end()) {
     fmt::print("transport: auto is ipc, all ranks are on one node\n");
   }
-  fmt::print("{}", describe_heap(cases, options, plan));
+  fmt::print("{}", describe_heap(cases, options));
   std::fflush(stdout);
 }
 
@@ -101,7 +101,7 @@ class Report {
 
 /// What this rank knows when its watchdog ends the run.
 ErrorRecord hang_of(const RankContext& context, const RunOptions& options) {
-  const FaultRecord& fault = *context.device.faults().record;
+  const FaultRecord fault = read_fault(context.device.faults().record);
   if (fault.phase != WaitPhase::kNone) return error_of(fault, options.timeout_ms);
   ErrorRecord error{.phase = "run", .rank = context.world.rank()};
   error.message = fmt::format("rank {}: an iteration did not end, none of its own waits has failed",
@@ -111,7 +111,7 @@ ErrorRecord hang_of(const RankContext& context, const RunOptions& options) {
 
 ExitCode run_cases(MpiCommunicator& world, const RankContext& context,
                    const std::vector<Case>& cases, const RunOptions& options,
-                   std::uint64_t signal_bytes, Report& report) {
+                   Report& report) {
   // The ranks' watchdogs wake at about the same time: each has said what it knows, and rank 0 has
   // written it down, before the first one ends them all.
   constexpr auto kLastWords = std::chrono::seconds(1);
@@ -120,9 +120,10 @@ ExitCode run_cases(MpiCommunicator& world, const RankContext& context,
     std::this_thread::sleep_for(kLastWords);
     world.abort(code);
   });
+  std::uint64_t payload_epoch = 0;
   for (const Case& one : cases) {
     report.begin(one);
-    const CaseOutcome outcome = run_case(context, watchdog, one, options, signal_bytes);
+    const CaseOutcome outcome = run_case(context, watchdog, one, options, payload_epoch);
     report.add(outcome.result);
     if (outcome.code == ExitCode::kOk) continue;
     if (world.rank() == 0) {
@@ -138,14 +139,15 @@ ExitCode run_cases(MpiCommunicator& world, const RankContext& context,
 }  // namespace
 
 ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
-  agree_on_options(world, options);
+  same_everywhere([&] { agree_on_options(world, options); });
   const NodeInfo node = node_info(world);
-  const std::vector<Case> cases = resolve_transports(expand(options, world.size()), node);
-  const HeapPlan plan = plan_heap(cases, options);
-  if (world.rank() == 0) print_plan(cases, options, plan);
+  const auto cases = same_everywhere(
+      [&] { return resolve_transports(expand(options, world.size()), node); });
+  if (world.rank() == 0) print_plan(cases, options);
   if (options.dry_run) return ExitCode::kOk;
 
-  const ChosenDevice chosen = choose_device(world, node, options);
+  const ChosenDevice chosen =
+      same_everywhere([&] { return choose_device(world, node, options); });
   Device& device = *chosen.device;
   device.faults().timeout_ns = static_cast<std::uint64_t>(options.timeout_ms * 1e6);
   std::unique_ptr<Launcher> launcher;
@@ -158,7 +160,7 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
   if (options.verbose && world.rank() == 0) {
     fmt::print("{}", rank_lines(context, options.anonymous));
   }
-  SymmetricHeap heap(world, device, plan.bytes);
+  SymmetricHeap heap(world, device, heap_bytes(cases, options));
   IpcTransport transport;
   transport.connect(world, heap);
 
@@ -169,11 +171,13 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
                           .transport = transport,
                           .heap = heap};
   try {
-    const ExitCode code = run_cases(world, ranks, cases, options, plan.signal_bytes, report);
+    const ExitCode code = run_cases(world, ranks, cases, options, report);
     report.end(code == ExitCode::kOk);
+    transport.disconnect(world);
     return code;
   } catch (const Error& error) {
     report.fail({.phase = "run", .message = error.what()});
+    if (error.agreed()) transport.disconnect(world);
     throw;
   }
 }

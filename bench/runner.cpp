@@ -26,14 +26,14 @@ void append(CaseOutcome& all, CaseOutcome loop) {
 }  // namespace
 
 CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case& one,
-                     const RunOptions& options, std::uint64_t signal_bytes) {
+                     const RunOptions& options, std::uint64_t& payload_epoch) {
   const RoutingSpec spec{
       .seed = options.seed, .mask = options.mask, .uneven_tokens = options.uneven_tokens};
-  CaseRun run(context, {.layout = plan_case(one, options, signal_bytes).layout,
+  CaseRun run(context, {.layout = plan_case(one, options).layout,
                         .routing = make_routing(one.shape, spec, context.world.rank()),
                         .payload = options.payload,
                         .seed = options.seed});
-  PairedLoop loop(context, watchdog, one, options, run);
+  PairedLoop loop(context, watchdog, one, options, run, payload_epoch);
   CaseOutcome outcome;
   outcome.result.which = one;
   outcome.result.expert_rows = rows_of_experts(run.routing());

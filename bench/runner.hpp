@@ -15,7 +15,8 @@ struct CaseOutcome {
   CaseResult result;
   ExitCode code = ExitCode::kOk;  // kWrongData or kDeadline: stop, the transport may be dead
 };
+/// `payload_epoch` counts the fills of a run, so that no row of one case passes for another's.
 CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case& one,
-                     const RunOptions& options, std::uint64_t signal_bytes);
+                     const RunOptions& options, std::uint64_t& payload_epoch);
 
 }  // namespace llep

@@ -31,7 +31,6 @@ int visible_gpus() {
 /// What one rank sees; plain data, gathered.
 struct Sight {
   int num_gpus = 0;
-  int local_rank = 0;
 };
 
 /// The same answer everywhere.
@@ -131,7 +130,7 @@ std::string difference(const std::string& ours, const std::string& theirs) {
 
 ChosenDevice choose_device(MpiCommunicator& world, const NodeInfo& node,
                            const RunOptions& options) {
-  Sight mine{.num_gpus = 0, .local_rank = node.local_rank};
+  Sight mine;
   if (options.device != DeviceChoice::kHost) mine.num_gpus = visible_gpus();
   const auto all = gather_all(world, mine);
 #if LLEP_HAS_CUDA

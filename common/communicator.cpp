@@ -62,7 +62,11 @@ void agree(Communicator& comm, const Error* error) {
   const auto rank = static_cast<int>(lowest - outcomes.begin());
   const auto messages = gather_strings(comm, rank == comm.rank() ? error->what() : std::string());
   const std::string& message = messages[static_cast<std::size_t>(rank)];
-  throw Error(lowest->code, comm.size() == 1 ? message : fmt::format("rank {}: {}", rank, message));
+  const bool told = error != nullptr && error->agreed();  // it names its rank already
+  Error agreed(lowest->code,
+               comm.size() == 1 || told ? message : fmt::format("rank {}: {}", rank, message));
+  agreed.set_agreed();
+  throw agreed;
 }
 
 }  // namespace llep

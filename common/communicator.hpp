@@ -55,6 +55,18 @@ std::vector<std::string> gather_strings(Communicator& comm, const std::string& m
 /// failing rank's message and code, prefixed by "rank N: " when it is not this rank alone.
 void collectively(Communicator& comm, const std::function<void()>& f);
 
+/// Runs `f`, which ends the same way on every rank (it computes from what all ranks have): one of
+/// them may speak for all.
+template <class F>
+auto same_everywhere(F f) {
+  try {
+    return f();
+  } catch (Error& error) {
+    error.set_agreed();
+    throw;
+  }
+}
+
 /// Agreement with nothing to run: throws everywhere if `error` is set anywhere.
 void agree(Communicator& comm, const Error* error);
 

@@ -30,9 +30,14 @@ class Error : public std::runtime_error {
   ExitCode code() const { return code_; }
   const std::source_location& where() const { return where_; }
 
+  /// Whether all ranks throw this same error, so that one of them may speak for all.
+  bool agreed() const { return agreed_; }
+  void set_agreed() { agreed_ = true; }
+
  private:
   ExitCode code_;
   std::source_location where_;
+  bool agreed_ = false;
 };
 
 }  // namespace llep

@@ -49,6 +49,9 @@ std::vector<std::string> violations(const MoeShape& shape) {
           fmt::format("num_local_experts * num_ranks * max_tokens must be at most {}: max_tokens "
                       "at most {} with {} experts",
                       kMaxRows, kMaxRows / num_experts, num_experts));
+  require(shape.capacity() * num_topk <= kMaxRows, "selections of all ranks",
+          shape.capacity() * num_topk,
+          fmt::format("num_ranks * max_tokens * num_topk must be at most {}", kMaxRows));
   return found;
 }
 

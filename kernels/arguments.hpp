@@ -28,7 +28,8 @@ struct Books {
 struct DispatchInputs {
   int num_tokens = 0;                      // of this rank, at most max_tokens
   const Bf16* x = nullptr;                 // [num_tokens, hidden], 16-byte aligned
-  const std::int64_t* topk_idx = nullptr;  // [num_tokens, num_topk], global expert; -1: not routed
+  /// [num_tokens, num_topk], global expert, distinct within a token; -1: not routed.
+  const std::int64_t* topk_idx = nullptr;
 };
 
 /// Outputs of dispatch; rows are packed from 0 for each local expert, in (source, token, k) order.

@@ -5,10 +5,10 @@
 #include "kernels/layout.hpp"
 #include "transport/wire.hpp"
 
-/// Every op begins with one signal to every peer, and no receive half ends before it has seen all of
-/// them. A rank's begin leaves only after all its receive halves before have ended (a launch
-/// boundary), so having seen the begins of op n proves that every peer is done with op n - 1 of that
-/// kind: two buffers suffice.
+/// Every op sends one bare signal to every peer, its begin, and no receive half ends before it has
+/// seen all of them. A begin leaves only after all receive halves before it have ended (a launch
+/// boundary), so having seen the begins of op n proves that every peer is done with op n - 1 of
+/// that kind: two buffers suffice.
 namespace llep {
 
 /// The begins of one kind of op.

@@ -3,6 +3,7 @@
 
 #include "kernels/arguments.hpp"
 #include "kernels/begin.hpp"
+#include "kernels/put_row.hpp"
 
 /// Combine: every expert output row back to its token's owner, who adds them up.
 ///
@@ -10,32 +11,23 @@
 ///   receive half  wait for a token's rows, weighted sum in k order
 namespace llep::combine {
 
-/// One row, whole or in chunks, to the window of the token's owner; then its signal.
+/// One row to the window of the token's owner; then its signal.
 template <class Warp, class Pipe, class W>
 LLEP_DEVICE void send_row(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& args,
                           std::uint64_t epoch, int entry_index) {
   const EpLayout& layout = args.layout;
   const int parity = static_cast<int>(epoch & 1);
   const BookEntry entry = args.books.entries[entry_index];
-  const auto* row = reinterpret_cast<const std::byte*>(
-      args.in.expert_output + static_cast<std::size_t>(entry.packed_row) *
-                                  static_cast<std::size_t>(layout.shape.hidden));
-  const std::uint32_t row_bytes = layout.combine_row_bytes();
-  for (std::uint32_t first = 0; first < row_bytes; first += pipe.stage_bytes()) {
-    const std::uint32_t bytes =
-        row_bytes - first < pipe.stage_bytes() ? row_bytes - first : pipe.stage_bytes();
-    if (first > 0) pipe.retire(warp);
-    pipe.load(warp, row + first, bytes);
-    pipe.wait(warp);
-    wire.put(
-        warp, pipe, 1,
-        [&](int) {
-          return Destination{
-              .peer = entry.source,
-              .offset = layout.combine_row(parity, entry.token, entry.k) + first};
-        },
-        Staged{.bytes = bytes});
-  }
+  const RowSource row{
+      .from = reinterpret_cast<const std::byte*>(
+          args.in.expert_output + static_cast<std::size_t>(entry.packed_row) *
+                                      static_cast<std::size_t>(layout.shape.hidden)),
+      .bytes = layout.combine_row_bytes()};
+  row.begin(warp, pipe);
+  row.put(warp, pipe, wire, 1, [&](int) {
+    return Destination{.peer = entry.source,
+                       .offset = layout.combine_row(parity, entry.token, entry.k)};
+  });
   wire.commit(warp, pipe);
   if (entry_index == args.dropped_entry) return;
   wire.signal(

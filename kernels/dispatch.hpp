@@ -7,7 +7,7 @@
 
 /// Dispatch: every token's row to the ranks that own its experts.
 ///
-///   send half     the routing and the begin to every rank, then each token's row to its ranks
+///   send half     the routing to every rank, then each token's row to its ranks, and the begin
 ///   receive half  wait for all routings, derive each row's place, copy arrived rows there
 namespace llep::dispatch {
 
@@ -17,26 +17,26 @@ template <Halves kHalves, DispatchDtype kDtype, class Warp, class Pipe, class W>
   requires Wire<W, Warp, Pipe>
 LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args) {
   const int parts = args.layout.num_parts;
-  const int routings = routing_items(args.layout);
+  const int num_routings = routing_items(args.layout);
   const Begins begins{.layout = args.layout,
                       .words = args.layout.dispatch_begins,
                       .rank = args.rank,
                       .phase = WaitPhase::kDispatchBegin};
   const std::uint64_t epoch = begin_op<kHalves>(warp, args.state);
   const bool apart = kHalves == Halves::kBoth && warp.num_warps() > 1;
-  const int rows = args.in.num_tokens * parts;
-  const SendShare share(routings + 1 + rows, warp.num_blocks(),
+  const int num_parts = args.in.num_tokens * parts;
+  const SendShare share(num_routings + num_parts + 1, warp.num_blocks(),
                         apart ? warp.num_warps() / 2 : warp.num_warps());
   const int first_receiver = apart ? share.num_senders() : 0;
   const Team receivers{.first = first_receiver, .num_warps = warp.num_warps() - first_receiver};
 
   if (sends(kHalves) && warp.index() < share.num_senders()) {
     share.run(warp, args.state, epoch, [&](int item) {
-      const int row = item - routings;
-      if (row < 0) {
+      const int part = item - num_routings;
+      if (part < 0) {
         send_routing(warp, wire, args, epoch, item);
-      } else if (row < rows) {
-        send_part<kDtype>(warp, pipe, wire, args, epoch, row / parts, row % parts);
+      } else if (part < num_parts) {
+        send_part<kDtype>(warp, pipe, wire, args, epoch, part / parts, part % parts);
       } else {
         begins.send(warp, wire, epoch);
       }

@@ -47,6 +47,7 @@ LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
   const MoeShape& shape = layout.shape;
   const int num_local = shape.num_local_experts();
   const auto pairs = static_cast<int>(layout.routing_pairs);
+  const int num_entries = shape.max_tokens * shape.num_topk;  // of one source
   const auto* routing = reinterpret_cast<const TaggedPair*>(
       wire.local(layout.routing_of(static_cast<int>(epoch & 1), 0)));
   warp.team_for_each(team, shape.num_experts, [&](int i) { placement.first[i] = 0; });
@@ -57,6 +58,7 @@ LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
       [&](int i, const TaggedPair& pair) {
         std::uint32_t* rows = placement.first + i / pairs * num_local;
         for (int j = 0; j < kPairEntries; ++j) {
+          if (i % pairs * kPairEntries + j >= num_entries) continue;  // padding
           const int expert = entry_of(pair, j);
           const int local = local_expert(shape, args.rank, expert);
           if (local >= 0) Warp::fetch_add(&rows[local], 1U);

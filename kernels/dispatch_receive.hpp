@@ -31,9 +31,9 @@ LLEP_DEVICE Arrival<Warp> read_arrival(Warp& warp, const DispatchArgs& args,
                                        const TaggedPair* routings, int unit) {
   const EpLayout& layout = args.layout;
   const MoeShape& shape = layout.shape;
-  const int pair = unit / layout.slots_per_token;
-  Arrival<Warp> arrival{.source = (args.rank + 1 + pair / shape.max_tokens) % shape.num_ranks,
-                        .token = pair % shape.max_tokens,
+  const int sent = unit / layout.slots_per_token;  // (source, token), other ranks' first
+  Arrival<Warp> arrival{.source = (args.rank + 1 + sent / shape.max_tokens) % shape.num_ranks,
+                        .token = sent % shape.max_tokens,
                         .copy = unit % layout.slots_per_token};
   const TaggedPair* routing =
       routings + static_cast<std::size_t>(arrival.source) * layout.routing_pairs;

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "kernels/arguments.hpp"
+#include "kernels/put_row.hpp"
 #include "kernels/routing_words.hpp"
-#include "transport/wire.hpp"
 
 /// Dispatch, send half.
 namespace llep::dispatch {
@@ -52,9 +52,9 @@ LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const Dispatch
                      static_cast<std::size_t>(token) *
                          static_cast<std::size_t>(layout.shape.hidden) +
                      part * columns;
-  if constexpr (kDtype == DispatchDtype::kBf16) {
-    pipe.load(warp, reinterpret_cast<const std::byte*>(from), layout.part_bytes);
-  }
+  const RowSource row{.from = reinterpret_cast<const std::byte*>(from),
+                      .bytes = layout.part_bytes};
+  if constexpr (kDtype == DispatchDtype::kBf16) row.begin(warp, pipe);
   const int num_local = layout.shape.num_local_experts();
   const std::int64_t* selected = args.in.topk_idx + token * num_topk;
   const auto owners = warp.lanes(num_topk, [&](int k) {
@@ -70,11 +70,15 @@ LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const Dispatch
                      .token = token,
                      .copy = copies[k]};
   };
+  const auto columns_at = [&](int k) {
+    return Destination{.peer = peer(k), .offset = layout.dispatch_part(place(k), part)};
+  };
   if constexpr (kDtype == DispatchDtype::kBf16) {
-    pipe.wait(warp);
+    row.put(warp, pipe, wire, num_topk, columns_at);
   } else {
     quantize(warp, pipe.stage(), from, columns);
     pipe.publish(warp);
+    wire.put(warp, pipe, num_topk, columns_at, Staged{.bytes = layout.part_bytes});
     wire.put(
         warp, pipe, num_topk,
         [&](int k) {
@@ -82,12 +86,6 @@ LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const Dispatch
         },
         Staged{.first = layout.part_bytes, .bytes = layout.part_scale_bytes});
   }
-  wire.put(
-      warp, pipe, num_topk,
-      [&](int k) {
-        return Destination{.peer = peer(k), .offset = layout.dispatch_part(place(k), part)};
-      },
-      Staged{.bytes = layout.part_bytes});
   wire.commit(warp, pipe);
   if (token == args.dropped_token) return;
   wire.signal(

@@ -24,13 +24,11 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
     entries_ = device.allocate(most_entries * sizeof(BookEntry));
     first_entry_ =
         device.allocate((static_cast<std::size_t>(shape.num_ranks) + 1) * sizeof(std::int32_t));
-    device.synchronize();
   });
   books_ = {.entries = reinterpret_cast<BookEntry*>(entries_.get()),
             .first_entry = reinterpret_cast<std::int32_t*>(first_entry_.get())};
   // All have drained, nobody has started: the words are nobody's between the two barriers.
-  device.fill(heap.base(), 0, layout.words_end());
-  world.barrier();
+  collectively(world, [&] { device.fill(heap.base(), 0, layout.words_end()); });
 }
 
 void ExpertParallel::allocate(Kind& kind, std::size_t most_items) {
@@ -56,8 +54,15 @@ void ExpertParallel::advance(Kind& kind, Halves halves) {
   kind.in_flight = !receives(halves);
 }
 
+void ExpertParallel::check_tokens(int num_tokens) const {
+  if (num_tokens >= 0 && num_tokens <= layout_.shape.max_tokens) return;
+  throw Error(ExitCode::kUsage, "num_tokens: " + std::to_string(num_tokens) + ", but at most " +
+                                    std::to_string(layout_.shape.max_tokens) + " fit the heap");
+}
+
 void ExpertParallel::dispatch(Halves halves, const DispatchInputs& in,
                               const DispatchOutputs& out) {
+  check_tokens(in.num_tokens);
   advance(dispatch_, halves);
   launcher_.dispatch(halves, wire_,
                      DispatchArgs{.layout = layout_,
@@ -66,11 +71,11 @@ void ExpertParallel::dispatch(Halves halves, const DispatchInputs& in,
                                   .in = in,
                                   .out = out,
                                   .books = books_,
-                                  .dropped_token = drop_ && sends(halves) ? 0 : -1});
-  if (sends(halves)) drop_ = false;
+                                  .dropped_token = sends(halves) ? std::exchange(dropped_, -1) : -1});
 }
 
 void ExpertParallel::combine(Halves halves, const CombineInputs& in, Bf16* out) {
+  check_tokens(in.num_tokens);
   advance(combine_, halves);
   launcher_.combine(halves, wire_,
                     CombineArgs{.layout = layout_,
@@ -79,8 +84,7 @@ void ExpertParallel::combine(Halves halves, const CombineInputs& in, Bf16* out) 
                                 .in = in,
                                 .books = books_,
                                 .out = out,
-                                .dropped_entry = drop_ && sends(halves) ? 0 : -1});
-  if (sends(halves)) drop_ = false;
+                                .dropped_entry = sends(halves) ? std::exchange(dropped_, -1) : -1});
 }
 
 Bf16* ExpertParallel::expert_output() const {

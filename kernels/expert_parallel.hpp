@@ -24,8 +24,9 @@ class ExpertParallel {
   /// The zero-copy expert output in the heap: [L, capacity, hidden] bf16. Null without one.
   Bf16* expert_output() const;
 
-  /// Fault injection: the next dispatch (combine) sends one row without its signal.
-  void drop_one_signal() { drop_ = true; }
+  /// Fault injection: the next dispatch sends this token's row, or the next combine this row of the
+  /// last dispatch (in (source, token, k) order), without its signal.
+  void drop_signal(int index) { dropped_ = index; }
 
  private:
   /// One kind of op as the host knows it.
@@ -39,6 +40,7 @@ class ExpertParallel {
   };
   void allocate(Kind& kind, std::size_t most_items);
   static void advance(Kind& kind, Halves halves);
+  void check_tokens(int num_tokens) const;
 
   Launcher& launcher_;
   SymmetricHeap& heap_;
@@ -50,7 +52,7 @@ class ExpertParallel {
   Books books_;
   Kind dispatch_{.name = "dispatch", .blocks = {}, .claims = {}};
   Kind combine_{.name = "combine", .blocks = {}, .claims = {}};
-  bool drop_ = false;
+  int dropped_ = -1;
 };
 
 }  // namespace llep

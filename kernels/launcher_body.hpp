@@ -108,9 +108,11 @@ class LauncherOn final : public Launcher {
 
   /// Rows are reduced in parts, about one for each warp.
   int part_vecs(int num_tokens, int hidden) const {
-    const int vecs = hidden / kVecColumns;
-    const int per_warp = divide_up(num_tokens * vecs, executor_.num_warps());
-    return std::clamp(divide_up(per_warp, kMaxLanes), 1, combine::kMostVecsPerLane) * kMaxLanes;
+    const auto lanes = static_cast<std::int64_t>(executor_.num_warps()) * kMaxLanes;
+    const auto vecs = static_cast<std::int64_t>(num_tokens) * (hidden / kVecColumns);
+    const auto per_lane = std::clamp<std::int64_t>((vecs + lanes - 1) / lanes, 1,
+                                                   combine::kMostVecsPerLane);
+    return static_cast<int>(per_lane) * kMaxLanes;
   }
 
   Executor executor_;

@@ -9,16 +9,12 @@ namespace {
 
 constexpr std::uint64_t kBuffers = 2;  // by parity of the epoch
 
-/// Parts fit every executor's stage. A warp that quantises is slower than the wire: fp8 rows are
-/// shared out among several, in whole groups of columns.
+/// A warp that quantises is slower than the wire: fp8 rows are shared out among several, in whole
+/// groups of columns.
 int num_parts(const EpAxes& axes) {
-  constexpr int kMostColumns = 8192;
   const int wanted = axes.dtype == DispatchDtype::kFp8 ? 4 : 1;
   int parts = 1;
-  while (axes.shape.hidden / kScaleGroup % (2 * parts) == 0 &&
-         (parts < wanted || axes.shape.hidden / parts > kMostColumns)) {
-    parts *= 2;
-  }
+  while (parts < wanted && axes.shape.hidden / kScaleGroup % (2 * parts) == 0) parts *= 2;
   return parts;
 }
 
@@ -69,21 +65,11 @@ void add_words(EpLayout& layout, FieldList& fields) {
 
 }  // namespace
 
-std::uint64_t signal_bytes(const EpAxes& axes) {
-  EpLayout layout = sizes_of(axes);
-  FieldList fields;
-  add_words(layout, fields);
-  return fields.total_bytes();
-}
-
-PlannedLayout plan_layout(const EpAxes& axes, std::uint64_t signal_bytes) {
+PlannedLayout plan_layout(const EpAxes& axes) {
   PlannedLayout plan{.layout = sizes_of(axes), .fields = {}};
   EpLayout& layout = plan.layout;
   FieldList& fields = plan.fields;
   add_words(layout, fields);
-  if (signal_bytes > fields.total_bytes()) {
-    fields.add("signals of other cases", signal_bytes - fields.total_bytes());
-  }
   const Counts counts = counts_of(layout);
   layout.dispatch_rows = fields.add("dispatch window", counts.copies * layout.window_stride());
   layout.combine_rows =

@@ -21,14 +21,14 @@ struct CopyPlace {
 /// Where everything lies in the symmetric heap; the same on every rank. Windows, routing and
 /// signal words exist twice, by parity of the epoch.
 ///
-///   routing          [2][source][token, k]        tagged words of two int16 experts; -1: not routed
+///   routing          [2][source][token, k]        tagged words of two int16; -1: not routed
 ///   dispatch rows    [2][source][token][copy]
 ///   combine rows     [2][token][k]                bf16 [hidden]
 ///   expert output    [local expert][capacity]     bf16 [hidden]; zero-copy combine only
 ///   signal words     one 64-bit epoch for each dispatch part, begin and combine row
 ///
-/// A dispatched row [hidden] bf16 or e4m3 travels in parts of equal width, each put and signalled by
-/// one warp. Behind an fp8 row lie its parts' scales, each part's padded to 16 bytes.
+/// A dispatched row [hidden] bf16 or e4m3 travels in parts of equal width, each put and signalled
+/// by one warp. Behind an fp8 row lie its parts' scales, each part's padded to 16 bytes.
 struct EpLayout {
   MoeShape shape;
   DispatchDtype dtype = DispatchDtype::kBf16;
@@ -115,14 +115,11 @@ struct EpAxes {
   friend bool operator==(const EpAxes&, const EpAxes&) = default;
 };
 
-/// The layout and the list it was made from. Words that carry epochs come first, `signal_bytes` at least:
-/// a run gives the maximum over its cases, so that rows of one case never lie on words of another.
+/// The layout and the list it was made from. Words that carry epochs come first.
 struct PlannedLayout {
   EpLayout layout;
   FieldList fields;
 };
-PlannedLayout plan_layout(const EpAxes& axes, std::uint64_t signal_bytes = 0);
-/// Bytes of the words that carry epochs, the head of the heap, for one case.
-std::uint64_t signal_bytes(const EpAxes& axes);
+PlannedLayout plan_layout(const EpAxes& axes);
 
 }  // namespace llep

@@ -16,16 +16,16 @@ class SymmetricHeap {
   SymmetricHeap& operator=(const SymmetricHeap&) = delete;
 
   /// Once all ranks have opened it (or failed to), nothing of its name stays behind.
-  void close_name() const { device_.close_shared_name(handle_); }
+  void close_name();
 
   std::byte* base() const { return memory_.get(); }
-  std::uint64_t bytes() const { return handle_.bytes; }
   const SharedMemoryHandle& handle() const { return handle_; }
   Device& device() const { return device_; }
 
  private:
   Device& device_;
   SharedMemoryHandle handle_;
+  bool named_ = true;
   Memory memory_;
 };
 

@@ -12,7 +12,7 @@ namespace llep {
 /// One of the wires; launchers turn the run-time choice into a type.
 using AnyWire = std::variant<IpcWire>;
 
-/// How rows travel, host side. Destroyed by every rank only after all agreed that they stopped.
+/// How rows travel, host side.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -21,6 +21,8 @@ class Transport {
   /// Collective, in local phases followed by agreement: one rank's failure is every rank's same
   /// Error (ExitCode::kUnavailable when the machine cannot do it).
   virtual void connect(Communicator& world, SymmetricHeap& heap) = 0;
+  /// Collective, once all agreed that they stopped: after it every rank may free its heap.
+  virtual void disconnect(Communicator& world) = 0;
   virtual AnyWire wire() const = 0;
 };
 

@@ -125,6 +125,7 @@ class Warp {
       }
     }
     ok = __all_sync(kAllLanes, ok);
+    __syncwarp();  // a vote orders no memory
     ptx::fence_proxy_async();
     return ok;
   }
@@ -252,22 +253,24 @@ class Warp {
     TaggedPair pair;
     poll(what, epoch, phase, [&](std::uint64_t& seen) {
       ptx::load_relaxed_sys(what.word, pair.word);
-      seen = pair.word[0] >> 32;
-      return has_tag(pair.word[0], epoch) && has_tag(pair.word[1], epoch);
+      const bool first = has_tag(pair.word[0], epoch);
+      seen = pair.word[first ? 1 : 0] >> 32;
+      return first && has_tag(pair.word[1], epoch);
     });
     return pair;
   }
   __device__ __forceinline__ void raise_fault(const Awaited& what, std::uint64_t epoch,
                                               WaitPhase phase, std::uint64_t seen) const {
     if (atomicCAS(faults_.raised, 0U, 1U) != 0U) return;
-    *faults_.record = FaultRecord{.phase = phase,
-                                  .rank = faults_.rank,
-                                  .peer = what.peer,
-                                  .expert = what.expert,
-                                  .token = what.token,
-                                  .expected = epoch,
-                                  .seen = seen};
+    FaultRecord& record = *faults_.record;
+    record.rank = faults_.rank;
+    record.peer = what.peer;
+    record.expert = what.expert;
+    record.token = what.token;
+    record.expected = epoch;
+    record.seen = seen;
     __threadfence_system();
+    *const_cast<volatile WaitPhase*>(&record.phase) = phase;  // last: see read_fault()
   }
 
   std::byte* shared_;

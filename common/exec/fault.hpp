@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace llep {
@@ -37,6 +38,13 @@ struct FaultRecord {
   std::uint64_t expected = 0;
   std::uint64_t seen = 0;
 };
+
+/// The record as a host thread may read it at any time: `phase` is written last.
+inline FaultRecord read_fault(FaultRecord* record) {
+  const WaitPhase phase = std::atomic_ref(record->phase).load(std::memory_order_acquire);
+  if (phase == WaitPhase::kNone) return {};
+  return *record;
+}
 
 /// Where the waits of one device report. Plain data: kernels carry it by value.
 struct FaultSink {

@@ -146,7 +146,7 @@ void HostDevice::close_shared_name(const SharedMemoryHandle& handle) {
 }
 
 void HostDevice::copy(void* to, const void* from, std::size_t bytes) {
-  std::memcpy(to, from, bytes);
+  if (bytes > 0) std::memcpy(to, from, bytes);
 }
 
 void HostDevice::fill(void* to, int byte, std::size_t bytes) { std::memset(to, byte, bytes); }

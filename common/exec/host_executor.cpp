@@ -16,7 +16,11 @@ T load_acquire(const T* word) {
 void raise_fault(const FaultSink& faults, const FaultRecord& record) {
   std::uint32_t nobody = 0;
   std::atomic_ref raised(*faults.raised);
-  if (raised.compare_exchange_strong(nobody, 1)) *faults.record = record;
+  if (!raised.compare_exchange_strong(nobody, 1)) return;
+  FaultRecord unpublished = record;
+  unpublished.phase = WaitPhase::kNone;
+  *faults.record = unpublished;
+  std::atomic_ref(faults.record->phase).store(record.phase, std::memory_order_release);
 }
 
 }  // namespace

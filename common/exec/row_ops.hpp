@@ -177,7 +177,10 @@ inline void quantize(host::Warp& warp, std::byte* to, const Bf16* from, int n) {
   warp.for_each(n / kScaleGroup, [&](int g) {
     const Bf16* group = from + g * kScaleGroup;
     float amax = 0;
-    for (int c = 0; c < kScaleGroup; ++c) amax = std::fmax(amax, std::fabs(to_float(group[c])));
+    for (int c = 0; c < kScaleGroup; ++c) {  // NaN is no magnitude, as for the hardware's max
+      const float magnitude = std::fabs(to_float(group[c]));
+      if (magnitude > amax) amax = magnitude;
+    }
     const float scale = fp8_scale(amax);
     for (int c = 0; c < kScaleGroup; ++c) {
       codes[g * kScaleGroup + c] = to_fp8(to_float(group[c]) * scale);

@@ -66,7 +66,13 @@ Memory create_shared_memory(std::size_t bytes, SharedMemoryHandle& handle) {
     fail("allocating " + std::to_string(bytes) + " bytes of shared memory in /dev/shm", error,
          "enlarge /dev/shm or use smaller shapes");
   }
-  Memory memory = map(file.get(), bytes);
+  Memory memory;
+  try {
+    memory = map(file.get(), bytes);
+  } catch (...) {
+    ::shm_unlink(name_of(handle));
+    throw;
+  }
   handle.process = this_process();
   handle.address = reinterpret_cast<std::uint64_t>(memory.get());
   handle.bytes = bytes;

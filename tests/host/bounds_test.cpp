@@ -264,7 +264,7 @@ TEST(Bounds, every_selection_the_same_expert) {
 constexpr MoeShape kOddTables = {
     .num_ranks = 5, .num_experts = 10, .max_tokens = 1, .hidden = 128, .num_topk = 1};
 
-TEST(Bounds, DISABLED_peers_that_never_come) {
+TEST(Bounds, peers_that_never_come) {
   for_each_window(kOddTables, [&](const EpAxes& axes) {
     for (const int lonely : {0, 4}) {
       Ranks ranks(axes, [](int, int, int) { return 0; });
@@ -277,7 +277,7 @@ TEST(Bounds, DISABLED_peers_that_never_come) {
   });
 }
 
-TEST(Bounds, DISABLED_routing_that_is_garbage) {
+TEST(Bounds, routing_that_is_garbage) {
   for (const MoeShape& shape : {kOddTables, MoeShape{2, 8, 5, 128, 3}}) {
     for_each_window(shape, [&](const EpAxes& axes) {
       for (unsigned seed = 0; seed < 8; ++seed) {

@@ -174,7 +174,7 @@ TEST(Faults, a_dropped_dispatch_signal_is_named_where_it_is_missed) {
         const Phases phases = split ? Phases::kSplit : Phases::kFused;
         rank.chain("dcdc", phases);
         rank.world().barrier();
-        if (rank.rank() == 1) rank.run().drop_one_signal();
+        if (rank.rank() == 1) rank.run().drop_dispatched_signal();
         rank.refill(9);
         rank.dispatch(phases);
         const FaultRecord none;
@@ -200,7 +200,7 @@ TEST(Faults, a_dropped_combine_signal_is_named_where_it_is_missed) {
       const Phases phases = split ? Phases::kSplit : Phases::kFused;
       rank.chain("dcd", phases);
       rank.world().barrier();
-      if (rank.rank() == 0) rank.run().drop_one_signal();
+      if (rank.rank() == 0) rank.run().drop_expert_signal();
       rank.refill(9);
       rank.combine(phases);
       // Rank 0 owes rank 2 its rows back.

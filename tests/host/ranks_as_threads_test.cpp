@@ -137,7 +137,7 @@ TEST(Shapes, rows_wider_than_a_stage) {
   }
 }
 
-TEST(Shapes, DISABLED_wide_rows_of_an_odd_number_of_groups) {
+TEST(Shapes, wide_rows_of_an_odd_number_of_groups) {
   if (kThreadSanitizer) GTEST_SKIP() << "wide rows take ThreadSanitizer too long";
   for (const int hidden : {73 * 128, 127 * 128}) {
     for (const auto dtype : {DispatchDtype::kBf16, DispatchDtype::kFp8}) {

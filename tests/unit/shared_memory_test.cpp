@@ -138,7 +138,7 @@ TEST(SharedMemory, an_impossible_size_names_dev_shm_and_leaves_no_name) {
   EXPECT_EQ(names(), before);
 }
 
-TEST(SharedMemory, DISABLED_a_mapping_that_fails_leaves_no_name) {
+TEST(SharedMemory, a_mapping_that_fails_leaves_no_name) {
   if (kSanitized) GTEST_SKIP() << "sanitizers need more address space than the limit below";
   const int code = in_child([] {
     std::size_t pages = 0;  // mapped now, proc(5)

@@ -24,4 +24,9 @@ void IpcTransport::connect(Communicator& world, SymmetricHeap& heap) {
   heap.close_name();
 }
 
+void IpcTransport::disconnect(Communicator& world) {
+  peers_.clear();
+  world.barrier();
+}
+
 }  // namespace llep

@@ -12,6 +12,7 @@ class IpcTransport final : public Transport {
  public:
   std::string_view name() const override { return "ipc"; }
   void connect(Communicator& world, SymmetricHeap& heap) override;
+  void disconnect(Communicator& world) override;
   AnyWire wire() const override { return wire_; }
 
  private:
