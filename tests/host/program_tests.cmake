@@ -11,12 +11,17 @@ function(llep_add_program_test name)
     ENVIRONMENT "${LLEP_TEST_ENVIRONMENT};MPIRUN=${MPIEXEC_EXECUTABLE}")
 endfunction()
 
-# Sanitizers see each process by itself, and few ranks show them all code there is.
 set(full_matrix 1 2 3 4 8)
 set(reduced_matrix 5 7)
+set(cases
+  schema verbose default_place help_and_version dry_run sources
+  corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
+  bad_values different_options unavailable no_room half_room unwritable)
 if(LLEP_SANITIZE)
+  # They see each process by itself, and few ranks show them all the code there is.
   set(full_matrix)
   set(reduced_matrix 2 3)
+  set(cases schema verbose corrupt_dispatch misroute drop_combine hang no_room)
 endif()
 foreach(ranks IN LISTS full_matrix)
   llep_add_program_test(matrix.${ranks} TIMEOUT 300
@@ -28,10 +33,7 @@ foreach(ranks IN LISTS reduced_matrix)
       --device host)
 endforeach()
 
-foreach(case IN ITEMS
-    schema verbose default_place help_and_version dry_run sources
-    corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
-    bad_values different_options unavailable no_room half_room unwritable)
+foreach(case IN LISTS cases)
   llep_add_program_test(program.${case} TIMEOUT 90
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> ${case})
 endforeach()
