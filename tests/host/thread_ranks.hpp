@@ -27,7 +27,7 @@ struct RanksSetup {
   HostDeviceOptions device = {};
   /// Of one rank; none: make_routing's.
   std::function<RankRouting(int rank)> routing = {};
-  std::uint64_t timeout_ns = 60'000'000'000;  // of every wait
+  std::uint64_t timeout_ns = kThreadSanitizer ? 60'000'000'000 : 15'000'000'000;  // of every wait
 };
 
 /// One rank: device, heap, transport and a case.

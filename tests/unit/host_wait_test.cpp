@@ -151,6 +151,29 @@ TEST(HostWait, waits_under_way_give_up_when_another_fails_and_one_record_wins) {
   EXPECT_EQ(record.expected, static_cast<std::uint64_t>(record.peer) + 1);
 }
 
+TEST(HostWait, deadlines_that_pass_together_leave_one_whole_record) {
+  constexpr int kWarps = 4;
+  HostDevice device(0, {.num_blocks = 1, .warps_per_block = kWarps});
+  device.faults().timeout_ns = 0;
+  const std::uint64_t word = 0;
+  for (int round = 0; round < 300; ++round) {
+    *device.faults().raised = 0;
+    *device.faults().record = {};
+    device.launch(kNoMemory, [&](host::Warp& warp, host::RowPipe&) {
+      const int me = warp.index();
+      warp.block_sync();
+      EXPECT_FALSE(warp.wait_all(
+          1, [&](int) { return Awaited{.word = &word, .peer = me, .expert = me, .token = me}; },
+          static_cast<std::uint64_t>(me) + 1, WaitPhase::kCombineRow));
+    });
+    const FaultRecord& record = *device.faults().record;
+    ASSERT_EQ(record.phase, WaitPhase::kCombineRow);
+    ASSERT_EQ(record.expert, record.peer);
+    ASSERT_EQ(record.token, record.peer);
+    ASSERT_EQ(record.expected, static_cast<std::uint64_t>(record.peer) + 1);
+  }
+}
+
 TEST(HostWait, stops_at_the_first_word_that_never_comes) {
   HostDevice device(0, kOneWarp);
   device.faults().timeout_ns = kSoon;
