@@ -1,12 +1,32 @@
 # SPDX-License-Identifier: MIT
 # What the program links: MPI::MPI_C, PkgConfig::hwloc, fmt::fmt, nlohmann_json::nlohmann_json,
-# CLI11::CLI11, Threads::Threads.
+# CLI11::CLI11, Threads::Threads; PkgConfig::ibverbs where LLEP_VERBS_FOUND.
 
 include(FetchContent)
 find_package(Threads REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(hwloc REQUIRED IMPORTED_TARGET hwloc>=2.0)
+
+set(LLEP_VERBS_FOUND OFF)
+if(NOT LLEP_VERBS MATCHES "^(auto|on|off)$")
+  message(FATAL_ERROR "LLEP_VERBS is '${LLEP_VERBS}'; it must be auto, on or off")
+endif()
+if(NOT LLEP_VERBS STREQUAL "off")
+  # 1.12: ibv_reg_dmabuf_mr (rdma-core 34).
+  pkg_check_modules(ibverbs QUIET IMPORTED_TARGET libibverbs>=1.12)
+  if(ibverbs_FOUND)
+    set(LLEP_VERBS_FOUND ON)
+  elseif(LLEP_VERBS STREQUAL "on")
+    message(FATAL_ERROR "LLEP_VERBS=on, but pkg-config finds no libibverbs >= 1.12: install "
+      "libibverbs-dev (rdma-core 34 or later), or build without RDMA verbs with -DLLEP_VERBS=off")
+  endif()
+endif()
+if(LLEP_VERBS_FOUND)
+  message(STATUS "RDMA verbs: yes (libibverbs ${ibverbs_VERSION})")
+else()
+  message(STATUS "RDMA verbs: no (LLEP_VERBS=${LLEP_VERBS})")
+endif()
 
 # The package `name` as installed, else (LLEP_FETCH_DEPS) its sources at `tag`.
 function(llep_find_or_fetch name minimum repository tag)

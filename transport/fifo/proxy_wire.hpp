@@ -63,6 +63,10 @@ class ProxyWire {
   /// Fault injection: the next work to a peer fails as it would on a broken link. Wires that cannot
   /// be broken throw Error(kUsage).
   virtual void break_link() = 0;
+
+  /// The peers' signal words are zeros again: for wires that remember what they wrote. From any
+  /// thread, while nothing is in flight anywhere.
+  virtual void signals_zeroed() {}
 };
 
 /// One wire per proxy, made by all ranks together in local phases followed by agreement.
@@ -70,6 +74,8 @@ struct ProxyWires {
   std::vector<std::unique_ptr<ProxyWire>> wires;
   std::string description;             // for people: "verbs: mlx5_0 port 1 GID 3 (RoCEv2)"
   std::vector<std::string> stand_ins;  // software in place of hardware: "rxe"
+  std::string warning = {};            // what costs speed: two ranks on one adapter; empty: nothing
+  std::string pci_bus_id = {};         // of the adapter that proxies should be near; empty: none
 };
 using MakeProxyWires =
     std::function<ProxyWires(Communicator& world, const FarHeap& heap, const ChannelMap& map)>;
