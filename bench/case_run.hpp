@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bench/routing.hpp"
+#include "bench/transports.hpp"
 #include "bench/verification.hpp"
 #include "common/communicator.hpp"
 #include "kernels/expert_parallel.hpp"
@@ -28,6 +29,7 @@ struct RankContext {
   Launcher& launcher;
   Transport& transport;
   SymmetricHeap& heap;
+  const Nodes& nodes;
 };
 
 /// One case on one rank: its buffers, its inputs, its ops and their judgement. Constructed by all

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/option_values.hpp"
+#include "bench/transports.hpp"
 #include "common/error.hpp"
 #include "common/version.hpp"
 
@@ -21,7 +22,8 @@ constexpr const char* kSummary =
 constexpr const char* kRunFooter =
     "FAULT is KIND:rank=R,iter=I|all[,us=N][,op=dispatch|combine]; KIND is corrupt, drop, "
     "misroute,\n"
-    "delay (us: its length, 1000 if not given), hang or kill; timed iterations count from 0.\n"
+    "delay (us: its length, 1000 if not given), hang, kill, or of proxies stall or break; timed\n"
+    "iterations count from 0.\n"
     "Every option is also an environment variable (--num-tokens: LLEP_NUM_TOKENS) and a key of\n"
     "the config file (\"num-tokens\"). Command line > environment > config > default.\n"
     "Exit codes: 0 ok, 1 internal error, 2 usage, 3 wrong data, 4 deadline passed,\n"
@@ -112,6 +114,20 @@ class RunCommand {
   std::vector<std::pair<const OptionKey*, CLI::Option*>> options_;
 };
 
+std::string list_text() {
+  const auto line = [](const char* name, const std::string& what) {
+    return fmt::format("  {:<12} {}\n", name, what);
+  };
+  std::string text = "executors (--device)\n";
+  text += line("host", "kernels run on the CPUs, for tests: their timings are not a GPU's");
+  text += line("cuda", LLEP_HAS_CUDA != 0 ? "kernels run on GPUs"
+                                          : "not in this binary: configure with -DLLEP_CUDA=on");
+  text += "transports (--transport)\n";
+  for (const TransportName& transport : kTransportNames) text += line(transport.name, transport.help);
+  text += line("auto", "ipc on one node, hybrid-fifo on several");
+  return text;
+}
+
 }  // namespace
 
 Command parse_command_line(int argc, const char* const* argv, const Environment& environment) {
@@ -119,6 +135,7 @@ Command parse_command_line(int argc, const char* const* argv, const Environment&
   app.require_subcommand(0, 1);  // none: said below in our words
   app.set_version_flag("--version", fmt::format("llep {} ({})", kVersion, kGitRevision));
   const RunCommand run(app);
+  const CLI::App& list = *app.add_subcommand("list", "What this binary has: executors, transports");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -128,6 +145,7 @@ Command parse_command_line(int argc, const char* const* argv, const Environment&
   } catch (const CLI::ParseError& error) {
     usage_error(fmt::format("{} (see llep --help, llep run --help)", error.what()));
   }
+  if (list.parsed()) return PrintText{list_text()};
   if (!run.given()) usage_error("what to do is missing, such as llep run (see llep --help)");
   return run.options(environment);
 }

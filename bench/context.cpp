@@ -111,7 +111,8 @@ nlohmann::ordered_json to_json(const ContextInfo& context, const RunOptions& opt
       {"llep_version", context.version},
       {"git_revision", revision_json(context)},
       {"start_time", context.start_time},
-      {"stand_ins", context.stand_ins},
+      {"stand_ins", Json::array()},
+      {"transports", Json::array()},
       {"arguments", arguments_json(options)},
       {"environment", environment_json(context, anonymous)},
   };

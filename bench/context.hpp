@@ -33,7 +33,6 @@ struct ContextInfo {
   std::string version = {};
   std::string git_revision = {};
   std::string start_time = {};              // utc_time()
-  std::vector<std::string> stand_ins = {};  // software in place of hardware: "softmlx5", "rxe"
   Environment environment = {};             // recorded_environment()
 
   int world_size() const { return static_cast<int>(ranks.size()); }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "bench/transports.hpp"
+
 namespace llep {
 
 namespace {
@@ -13,7 +15,8 @@ EpAxes axes_of(const Case& one, const RunOptions& options) {
   return {.shape = one.shape,
           .dtype = one.dtype,
           .copies = one.copies,
-          .zero_copy = options.zero_copy};
+          .zero_copy = options.zero_copy,
+          .outbox = needs_home(one.transport)};
 }
 
 std::string in_units(std::uint64_t bytes) {

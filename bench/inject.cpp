@@ -10,7 +10,8 @@ namespace {
 
 using Kind = Injection::Kind;
 constexpr std::array kKinds = {Kind::kCorrupt, Kind::kDrop, Kind::kMisroute,
-                               Kind::kDelay,   Kind::kHang, Kind::kKill};
+                               Kind::kDelay,   Kind::kHang, Kind::kKill,
+                               Kind::kStall,   Kind::kBreak};
 constexpr std::array kOps = {Op::kDispatch, Op::kCombine};
 constexpr const char* kForm = "KIND:rank=R,iter=I|all[,us=N][,op=dispatch|combine]";
 
@@ -50,9 +51,11 @@ const char* to_string(Injection::Kind kind) {
     case Kind::kMisroute: return "misroute";
     case Kind::kDelay: return "delay";
     case Kind::kHang: return "hang";
-    case Kind::kKill: break;
+    case Kind::kKill: return "kill";
+    case Kind::kStall: return "stall";
+    case Kind::kBreak: break;
   }
-  return "kill";
+  return "break";
 }
 
 std::string to_string(const Injection& injection) {

@@ -27,6 +27,8 @@ struct Injection {
     kDelay,     // work that lasts `us` before the op
     kHang,      // the rank stops taking part
     kKill,      // the process ends
+    kStall,     // the rank's proxies stop reading
+    kBreak,     // a link of the rank's proxies breaks
   };
   Kind kind = Kind::kCorrupt;
   int rank = 0;

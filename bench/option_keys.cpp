@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bench/option_values.hpp"
+#include "bench/transports.hpp"
 
 namespace llep {
 namespace {
@@ -24,13 +25,6 @@ constexpr std::array kOps = {Op::kDispatch, Op::kCombine, Op::kPair};
 constexpr std::array kDevices = {DeviceChoice::kAuto, DeviceChoice::kCuda, DeviceChoice::kHost};
 constexpr std::array kBindings = {Binding::kAuto, Binding::kNone};
 constexpr std::array kPayloads = {Payload::kHash, Payload::kReference};
-
-/// A name that parse_choice can look up like an enumerator.
-struct TransportName {
-  const char* name;
-  friend const char* to_string(TransportName transport) { return transport.name; }
-};
-constexpr std::array kTransports = {TransportName{"ipc"}, TransportName{"auto"}};
 
 /// What the help says of a key; the rest follows from the member's type.
 struct About {
@@ -135,10 +129,12 @@ OptionKey experts_key(const About& about, std::vector<int> RunOptions::*member,
 
 OptionKey transport_key() {
   return axis(
-      {"transport", "", "Axes", "LIST", "ipc or auto; auto chooses and says why"},
+      {"transport", "", "Axes", "LIST", "ipc, fifo, hybrid-fifo, auto; auto chooses and says why"},
       &RunOptions::transports,
       [](const std::string& text) {
-        return std::string(parse_choice<TransportName>(text, kTransports).name);
+        std::vector<TransportName> names(std::begin(kTransportNames), std::end(kTransportNames));
+        names.push_back({"auto", ""});
+        return std::string(parse_choice<TransportName>(text, names).name);
       },
       [](const std::string& name) { return name; });
 }
@@ -197,6 +193,26 @@ void add_device(std::vector<OptionKey>& keys) {
                             &O::host_warps, 1));
 }
 
+void add_transport(std::vector<OptionKey>& keys) {
+  using O = RunOptions;
+  constexpr const char* kTransport = "Transport";
+  keys.push_back(scalar(
+      {"fifo-depth", "", kTransport, "N", "descriptors of a proxy's ring, a power of two"},
+      &O::fifo_depth, parse_power_of_two, [](int value) { return value; }));
+  keys.push_back(scalar({"proxy-threads", "", kTransport, "N", "proxy threads of each rank"},
+                        &O::proxy_threads,
+                        [](const std::string& text) { return parse_int(text, 1, kMaxProxies); },
+                        [](int value) { return value; }));
+  keys.push_back(scalar(
+      {"qps-per-peer", "", kTransport, "N", "channels (queue pairs) to each far peer"},
+      &O::qps_per_peer,
+      [](const std::string& text) { return parse_int(text, 1, kMaxFifoChannels); },
+      [](int value) { return value; }));
+  keys.push_back(int_scalar({"ranks-per-node", "", kTransport, "N",
+                             "pretend that so many ranks share a node, to test hybrids; 0: real"},
+                            &O::ranks_per_node, 0));
+}
+
 void add_measurement(std::vector<OptionKey>& keys) {
   using O = RunOptions;
   constexpr const char* kMeasurement = "Measurement";
@@ -252,6 +268,7 @@ std::vector<OptionKey> make_run_keys() {
   std::vector<OptionKey> keys;
   add_axes(keys);
   add_device(keys);
+  add_transport(keys);
   add_measurement(keys);
   add_routing_and_checks(keys);
   add_output(keys);

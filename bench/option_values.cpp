@@ -35,12 +35,19 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
-int parse_int(const std::string& text, int least) {
+int parse_int(const std::string& text, int least, int most) {
   const auto value = read_number<int>(text);
   if (!value || *value < least) {
     usage_error(fmt::format("'{}' is not a whole number of at least {}", text, least));
   }
+  if (*value > most) usage_error(fmt::format("'{}' is more than {}", text, most));
   return *value;
+}
+
+int parse_power_of_two(const std::string& text) {
+  const int value = parse_int(text, 2, 1 << 24);
+  if ((value & (value - 1)) != 0) usage_error(fmt::format("'{}' is not a power of two", text));
+  return value;
 }
 
 std::uint64_t parse_seed(const std::string& text) {

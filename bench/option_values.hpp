@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +21,8 @@ namespace llep {
 /// "a,b" as {"a", "b"}; empty parts stay and are refused by whoever reads them.
 std::vector<std::string> split(std::string_view text, char separator);
 
-int parse_int(const std::string& text, int least);
+int parse_int(const std::string& text, int least, int most = std::numeric_limits<int>::max());
+int parse_power_of_two(const std::string& text);  // from 2 on
 std::uint64_t parse_seed(const std::string& text);  // decimal or 0x hexadecimal
 double parse_positive(const std::string& text);
 bool parse_bool(const std::string& text);

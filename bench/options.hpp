@@ -70,6 +70,12 @@ struct RunOptions {
   int iters = 20;
   int warmup = 5;
   double timeout_ms = 10'000;  // of every wait
+
+  int fifo_depth = 1024;   // descriptors of each ring
+  int proxy_threads = 1;   // per rank
+  int qps_per_peer = 1;    // channels to each far peer
+  int ranks_per_node = 0;  // 0: the real nodes
+
   bool zero_copy = false;      // the expert writes straight into combine's send window
 
   std::string routing = "uniform";  // distribution the selections are drawn from

@@ -24,9 +24,8 @@ bool PairedLoop::checks(int iteration) const {
   if (iteration < 0) return false;
   if (options_.check.kind == CheckPolicy::Kind::kOff) return false;
   // An injected fault is looked for where it was made.
-  if (options_.inject && (!options_.inject->iteration || *options_.inject->iteration == iteration)) {
-    return true;
-  }
+  const auto& inject = options_.inject;
+  if (inject && (!inject->iteration || *inject->iteration == iteration)) return true;
   return options_.check.checks(iteration, options_.iters);
 }
 
@@ -49,6 +48,8 @@ void PairedLoop::inject_before_launch(int iteration, Op op) {
   if (op == Op::kCombine && hits(Injection::Kind::kCorrupt, iteration, op)) {
     run_.corrupt_expert_row();
   }
+  if (hits(Injection::Kind::kStall, iteration, op)) context_.transport.stall_proxies();
+  if (hits(Injection::Kind::kBreak, iteration, op)) context_.transport.break_link();
   if (hits(Injection::Kind::kKill, iteration, op)) ::kill(::getpid(), SIGKILL);
   if (hits(Injection::Kind::kHang, iteration, op)) {
     for (;;) ::pause();  // until the other ranks' watchdogs end the run
@@ -122,6 +123,7 @@ IterationReport PairedLoop::one_iteration(int iteration, bool back_to_back) {
   }
   report.fault = read_fault(context_.device.faults().record);
   report.failed = failure_.has_value();
+  report.transport_failed = context_.transport.failure().has_value();
   return report;
 }
 
@@ -145,14 +147,41 @@ std::vector<IterationReport> PairedLoop::on_all_ranks(int iteration, bool back_t
   return reports;
 }
 
+/// What ended transports comes first: it explains the waits that failed.
+bool PairedLoop::transports_failed(const std::vector<IterationReport>& reports,
+                                   CaseOutcome& outcome) const {
+  const auto failed = [](const IterationReport& one) { return one.transport_failed; };
+  if (std::none_of(reports.begin(), reports.end(), failed)) return false;
+  const auto failures =
+      gather_strings(context_.world, context_.transport.failure().value_or(""));
+  for (std::size_t rank = 0; rank < failures.size(); ++rank) {
+    if (failures[rank].empty()) continue;
+    outcome.result.errors.push_back({.phase = "transport",
+                                     .rank = static_cast<int>(rank),
+                                     .message = fmt::format("rank {}: {}", rank, failures[rank])});
+  }
+  return true;
+}
+
+/// Waits that failed, and how far each rank's transport had come.
 bool PairedLoop::faulted(const std::vector<IterationReport>& reports,
                          CaseOutcome& outcome) const {
+  const bool dead = transports_failed(reports, outcome);
+  if (dead) outcome.code = ExitCode::kInternal;
   for (const IterationReport& report : reports) {
     if (report.fault.phase == WaitPhase::kNone) continue;
     outcome.result.errors.push_back(error_of(report.fault, options_.timeout_ms));
-    outcome.code = ExitCode::kDeadline;
+    if (!dead) outcome.code = ExitCode::kDeadline;
   }
-  return outcome.code == ExitCode::kDeadline;
+  if (outcome.code != ExitCode::kDeadline) return dead;
+  const auto states = gather_strings(context_.world, context_.transport.state());
+  for (std::size_t rank = 0; rank < states.size(); ++rank) {
+    if (states[rank].empty()) continue;
+    outcome.result.errors.push_back({.phase = "transport",
+                                     .rank = static_cast<int>(rank),
+                                     .message = fmt::format("rank {}: {}", rank, states[rank])});
+  }
+  return true;
 }
 
 void PairedLoop::report_wrong(const std::string& phase, const std::optional<Mismatch>& mine,

@@ -143,6 +143,14 @@ nlohmann::ordered_json benchmark_entries(const CaseResult& result, const Context
   return entries;
 }
 
+nlohmann::ordered_json to_json(const TransportSummary& transport) {
+  const auto known = [](const auto& list) { return list.empty() ? Json(nullptr) : Json(list); };
+  return {{"name", transport.name},
+          {"descriptions", transport.descriptions},
+          {"paths", known(transport.paths)},
+          {"proxy_cpu", known(transport.proxy_cpu)}};
+}
+
 nlohmann::ordered_json to_json(const ErrorRecord& error) {
   return {{"phase", error.phase},
           {"rank", or_null(error.rank)},

@@ -6,6 +6,7 @@
 #include "bench/context.hpp"
 #include "bench/options.hpp"
 #include "bench/result.hpp"
+#include "bench/transports.hpp"
 
 /// The results file's blocks; results/schema.json says the same for machines, results/README.md
 /// for people. Unknown is null, never 0.
@@ -16,6 +17,9 @@ inline constexpr int kSchemaVersion = 1;
 /// One entry of `benchmarks` for each op the case asks for, measured or not.
 nlohmann::ordered_json benchmark_entries(const CaseResult& result, const ContextInfo& context,
                                          const RunOptions& options);
+
+/// One entry of `context.transports`.
+nlohmann::ordered_json to_json(const TransportSummary& transport);
 
 /// One entry of `errors`.
 nlohmann::ordered_json to_json(const ErrorRecord& error);

@@ -19,7 +19,7 @@ struct ByteClasses {
   std::vector<std::uint64_t> unique_rank = {};  // a row for every token and destination rank
   std::vector<std::uint64_t> self = {};         // of what moved: to the rank itself
   std::vector<std::uint64_t> nvlink = {};       // to peers of the node
-  std::vector<std::uint64_t> rdma = {};         // through an adapter
+  std::vector<std::uint64_t> rdma = {};         // to far peers, by adapters or proxies
   std::vector<std::uint64_t> messages = {};     // number of messages, not bytes
 };
 

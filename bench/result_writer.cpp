@@ -21,7 +21,7 @@
 namespace llep {
 namespace {
 
-using Descriptor = UniqueHandle<int, ::close, -1>;
+using FileDescriptor = UniqueHandle<int, ::close, -1>;
 namespace fs = std::filesystem;
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& why) {
@@ -67,7 +67,7 @@ class TemporaryFile {
 
  private:
   std::string name_;
-  Descriptor file_;
+  FileDescriptor file_;
   bool renamed_ = false;
 };
 
@@ -114,7 +114,7 @@ void write_atomically(const fs::path& path, const std::string& text) {
   file.write(text, path);
   file.rename_to(target);
   // The rename itself lasts only once the folder is on disk.
-  const Descriptor folder(::open(target.parent_path().c_str(), O_RDONLY | O_DIRECTORY));
+  const FileDescriptor folder(::open(target.parent_path().c_str(), O_RDONLY | O_DIRECTORY));
   if (folder) ::fsync(folder.get());
 }
 
@@ -140,6 +140,24 @@ void ResultWriter::add(const CaseResult& result) {
 
 void ResultWriter::add(const ErrorRecord& error) {
   document_["errors"].push_back(to_json(error));
+  write();
+}
+
+void ResultWriter::set(const TransportSummary& transport) {
+  auto& context = document_["context"];
+  for (const std::string& one : transport.stand_ins) {
+    auto& all = context["stand_ins"];
+    if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+  }
+  auto& all = context["transports"];
+  const auto known = std::find_if(all.begin(), all.end(), [&](const auto& entry) {
+    return entry["name"] == transport.name;
+  });
+  if (known == all.end()) {
+    all.push_back(to_json(transport));
+  } else {
+    *known = to_json(transport);
+  }
   write();
 }
 

@@ -8,6 +8,7 @@
 #include "bench/context.hpp"
 #include "bench/options.hpp"
 #include "bench/result.hpp"
+#include "bench/transports.hpp"
 
 namespace llep {
 
@@ -27,6 +28,8 @@ class ResultWriter {
 
   void add(const CaseResult& result);
   void add(const ErrorRecord& error);  // of no case
+  /// Replaces what is known of the transport of that name.
+  void set(const TransportSummary& transport);
   void finish();
 
   const std::filesystem::path& path() const { return path_; }

@@ -16,34 +16,14 @@
 #include "bench/result_writer.hpp"
 #include "bench/runner.hpp"
 #include "bench/session.hpp"
-#include "transport/ipc/ipc_transport.hpp"
+#include "bench/transports.hpp"
 
 namespace llep {
 
 namespace {
 
-/// `auto` on one node is ipc; several nodes have no transport yet. Cases that it makes equal run
-/// once.
-std::vector<Case> resolve_transports(const std::vector<Case>& asked, const NodeInfo& node) {
-  if (node.num_nodes > 1) {
-    throw Error(ExitCode::kUnavailable,
-                fmt::format("transport ipc: the ranks run on {} nodes; start them on one",
-                            node.num_nodes));
-  }
-  std::vector<Case> cases;
-  for (Case one : asked) {
-    one.transport = "ipc";
-    if (std::find(cases.begin(), cases.end(), one) == cases.end()) cases.push_back(one);
-  }
-  return cases;
-}
-
-void print_plan(const std::vector<Case>& cases, const RunOptions& options) {
-  const auto& asked = options.transports;
-  if (std::find(asked.begin(), asked.end(), "auto") != asked.end()) {
-    fmt::print("transport: auto is ipc, all ranks are on one node\n");
-  }
-  fmt::print("{}", describe_heap(cases, options));
+void print_plan(const std::vector<Case>& cases, const RunOptions& options, const Nodes& nodes) {
+  fmt::print("{}{}", explain_auto(options, nodes), describe_heap(cases, options));
   std::fflush(stdout);
 }
 
@@ -69,6 +49,11 @@ class Report {
       if (!writer_) return;
       table_->add(result);
       writer_->add(result);
+    });
+  }
+  void set(const TransportSummary& transport) {
+    collectively(world_, [&] {
+      if (writer_) writer_->set(transport);
     });
   }
   /// `complete`: all cases ran.
@@ -99,34 +84,100 @@ class Report {
   std::optional<TablePrinter> table_;
 };
 
+/// What a run has for all its cases.
+struct Run {
+  MpiCommunicator& world;
+  Device& device;
+  Launcher& launcher;
+  SymmetricHeap& heap;
+  const Nodes& nodes;
+  const RunOptions& options;
+};
+
+/// One connected transport at a time: the proxies of another one would disturb what is timed.
+class Connection {
+ public:
+  explicit Connection(const Run& run) : run_(run) {}
+
+  /// Collective. Throws the same on all ranks if the transport cannot be had.
+  Transport& use(const std::string& name) {
+    if (transport_ && transport_->name() == name) return *transport_;
+    close();
+    auto next =
+        make_transport(name, run_.world, run_.nodes, run_.device.executor(), run_.options);
+    next->connect(run_.world, run_.heap);
+    transport_ = std::move(next);
+    const TransportSummary summary = summarize(run_.world, *transport_, false);
+    if (run_.world.rank() == 0 && name != "ipc") {
+      fmt::print("transport: {}: {}\n", name, summary.descriptions.front());
+      std::fflush(stdout);
+    }
+    return *transport_;
+  }
+  /// Collective, all ranks having ended their work.
+  void close() {
+    if (!transport_) return;
+    if (report_ != nullptr) report_->set(summarize(run_.world, *transport_, true));
+    transport_->disconnect(run_.world);
+    transport_.reset();
+  }
+  /// Where transports are described once they have run.
+  void report_to(Report& report) { report_ = &report; }
+
+ private:
+  const Run& run_;
+  Report* report_ = nullptr;
+  std::unique_ptr<Transport> transport_;
+};
+
 /// What this rank knows when its watchdog ends the run.
-ErrorRecord hang_of(const RankContext& context, const RunOptions& options) {
-  const FaultRecord fault = read_fault(context.device.faults().record);
-  if (fault.phase != WaitPhase::kNone) return error_of(fault, options.timeout_ms);
-  ErrorRecord error{.phase = "run", .rank = context.world.rank()};
+ErrorRecord hang_of(const Run& run) {
+  const FaultRecord fault = read_fault(run.device.faults().record);
+  if (fault.phase != WaitPhase::kNone) return error_of(fault, run.options.timeout_ms);
+  ErrorRecord error{.phase = "run", .rank = run.world.rank()};
   error.message = fmt::format("rank {}: an iteration did not end, none of its own waits has failed",
-                              context.world.rank());
+                              run.world.rank());
   return error;
 }
 
-ExitCode run_cases(MpiCommunicator& world, const RankContext& context,
-                   const std::vector<Case>& cases, const RunOptions& options,
+/// The transport of a case; none: it is skipped, because others are asked for as well.
+Transport* connect(Connection& connection, const Case& one, const Run& run, Report& report) {
+  try {
+    return &connection.use(one.transport);
+  } catch (const Error& error) {
+    const bool others = run.options.transports.size() > 1;
+    if (!others || error.code() != ExitCode::kUnavailable || !error.agreed()) throw;
+    report.add(
+        {.which = one, .status = CaseStatus::kSkipped, .reason = error.what()});
+    return nullptr;
+  }
+}
+
+ExitCode run_cases(const Run& run, const std::vector<Case>& cases, Connection& connection,
                    Report& report) {
   // The ranks' watchdogs wake at about the same time: each has said what it knows, and rank 0 has
   // written it down, before the first one ends them all.
   constexpr auto kLastWords = std::chrono::seconds(1);
-  Watchdog watchdog(world.rank(), [&](ExitCode code) {
-    report.fail(hang_of(context, options));
+  Watchdog watchdog(run.world.rank(), [&](ExitCode code) {
+    report.fail(hang_of(run));
     std::this_thread::sleep_for(kLastWords);
-    world.abort(code);
+    run.world.abort(code);
   });
   std::uint64_t payload_epoch = 0;
   for (const Case& one : cases) {
     report.begin(one);
-    const CaseOutcome outcome = run_case(context, watchdog, one, options, payload_epoch);
+    Transport* transport = connect(connection, one, run, report);
+    if (transport == nullptr) continue;
+    const RankContext context{.world = run.world,
+                              .device = run.device,
+                              .launcher = run.launcher,
+                              .transport = *transport,
+                              .heap = run.heap,
+                              .nodes = run.nodes};
+    const CaseOutcome outcome = run_case(context, watchdog, one, run.options, payload_epoch);
     report.add(outcome.result);
     if (outcome.code == ExitCode::kOk) continue;
-    if (world.rank() == 0) {
+    if (run.world.rank() == 0) {
       for (const ErrorRecord& error : outcome.result.errors) {
         fmt::print(stderr, "llep: {}\n", error.message);
       }
@@ -141,9 +192,10 @@ ExitCode run_cases(MpiCommunicator& world, const RankContext& context,
 ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
   same_everywhere([&] { agree_on_options(world, options); });
   const NodeInfo node = node_info(world);
-  const auto cases = same_everywhere(
-      [&] { return resolve_transports(expand(options, world.size()), node); });
-  if (world.rank() == 0) print_plan(cases, options);
+  const Nodes nodes = nodes_of(node, options);
+  const auto cases =
+      same_everywhere([&] { return resolve_auto(expand(options, world.size()), nodes); });
+  if (world.rank() == 0) print_plan(cases, options, nodes);
   if (options.dry_run) return ExitCode::kOk;
 
   const ChosenDevice chosen =
@@ -160,24 +212,28 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
   if (options.verbose && world.rank() == 0) {
     fmt::print("{}", rank_lines(context, options.anonymous));
   }
-  SymmetricHeap heap(world, device, heap_bytes(cases, options));
-  IpcTransport transport;
-  transport.connect(world, heap);
+  SymmetricHeap heap(world, device, heap_bytes(cases, options),
+                     mapped_peers(cases, nodes, world.rank()));
 
+  const Run run{.world = world,
+                .device = device,
+                .launcher = *launcher,
+                .heap = heap,
+                .nodes = nodes,
+                .options = options};
+  Connection connection(run);
+  // Without the only transport there is nothing to report.
+  if (options.transports.size() == 1) connection.use(cases.front().transport);
   Report report(world, context, options, cases.size());
-  const RankContext ranks{.world = world,
-                          .device = device,
-                          .launcher = *launcher,
-                          .transport = transport,
-                          .heap = heap};
+  connection.report_to(report);
   try {
-    const ExitCode code = run_cases(world, ranks, cases, options, report);
+    const ExitCode code = run_cases(run, cases, connection, report);
+    connection.close();
     report.end(code == ExitCode::kOk);
-    transport.disconnect(world);
     return code;
   } catch (const Error& error) {
     report.fail({.phase = "run", .message = error.what()});
-    if (error.agreed()) transport.disconnect(world);
+    if (error.agreed()) connection.close();
     throw;
   }
 }

@@ -39,7 +39,9 @@ CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case&
   outcome.result.expert_rows = rows_of_experts(run.routing());
   if (one.wants(Op::kDispatch) || one.wants(Op::kCombine)) append(outcome, loop.run(false));
   if (outcome.code == ExitCode::kOk && one.wants(Op::kPair)) append(outcome, loop.run(true));
-  for (OpResult& op : outcome.result.ops) op.bytes = bytes_of(run.routing(), one, op.op);
+  for (OpResult& op : outcome.result.ops) {
+    op.bytes = bytes_of(run.routing(), one, op.op, context.nodes);
+  }
   if (outcome.code != ExitCode::kOk) {
     outcome.result.status = CaseStatus::kFailed;
     outcome.result.reason = outcome.result.errors.front().message;

@@ -8,7 +8,8 @@ namespace llep {
 
 namespace {
 
-ByteClasses count_bytes(const GlobalRouting& routing, const Case& one, Op op) {
+ByteClasses count_bytes(const GlobalRouting& routing, const Case& one, Op op,
+                        const Nodes& nodes) {
   ByteClasses bytes;
   const auto row = static_cast<std::uint64_t>(row_bytes(op, one.dtype, one.shape.hidden));
   for (int rank = 0; rank < one.shape.num_ranks; ++rank) {
@@ -18,8 +19,14 @@ ByteClasses count_bytes(const GlobalRouting& routing, const Case& one, Op op) {
     bytes.logical.push_back(counts.logical);
     bytes.unique_rank.push_back(counts.unique_rank);
     bytes.self.push_back(counts.self);
-    bytes.nvlink.push_back(counts.remote);
-    bytes.rdma.push_back(0);
+    std::uint64_t near = 0;
+    for (int to = 0; to < one.shape.num_ranks; ++to) {
+      if (to != rank && nodes.near(one.transport, rank, to)) {
+        near += counts.rows_to_rank[static_cast<std::size_t>(to)] * row;
+      }
+    }
+    bytes.nvlink.push_back(near);
+    bytes.rdma.push_back(counts.remote - near);
     bytes.messages.push_back(counts.messages);
   }
   return bytes;
@@ -34,10 +41,10 @@ std::vector<std::uint64_t> sum_of(const std::vector<std::uint64_t>& a,
 
 }  // namespace
 
-ByteClasses bytes_of(const GlobalRouting& routing, const Case& one, Op op) {
-  if (op != Op::kPair) return count_bytes(routing, one, op);
-  const ByteClasses dispatch = count_bytes(routing, one, Op::kDispatch);
-  const ByteClasses combine = count_bytes(routing, one, Op::kCombine);
+ByteClasses bytes_of(const GlobalRouting& routing, const Case& one, Op op, const Nodes& nodes) {
+  if (op != Op::kPair) return count_bytes(routing, one, op, nodes);
+  const ByteClasses dispatch = count_bytes(routing, one, Op::kDispatch, nodes);
+  const ByteClasses combine = count_bytes(routing, one, Op::kCombine, nodes);
   return {.logical = sum_of(dispatch.logical, combine.logical),
           .unique_rank = sum_of(dispatch.unique_rank, combine.unique_rank),
           .self = sum_of(dispatch.self, combine.self),

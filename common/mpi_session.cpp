@@ -7,12 +7,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <set>
-#include <source_location>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "common/mpi_check.hpp"
 
 namespace llep {
 namespace {
@@ -24,21 +25,6 @@ std::atomic<int> abort_code = 0;
 /// What one MPI call is given at most: counts are ints, and well below that limit a gather is
 /// bound by bandwidth, so that a broadcast from each rank in turn is as fast.
 constexpr std::size_t kMaxPieceBytes = std::size_t{64} << 20;
-
-void check(int status, const char* doing,
-           std::source_location where = std::source_location::current()) {
-  if (status == MPI_SUCCESS) return;
-  std::array<char, MPI_MAX_ERROR_STRING> text = {};
-  int length = 0;
-  MPI_Error_string(status, text.data(), &length);
-  throw Error(ExitCode::kInternal, fmt::format("{}: {}", doing, text.data()), where);
-}
-
-UniqueMpiComm duplicate_world() {
-  MPI_Comm comm = MPI_COMM_NULL;
-  check(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "MPI_Comm_dup");
-  return UniqueMpiComm(comm);
-}
 
 [[noreturn]] void abort_run(ExitCode code) {
   const int status = static_cast<int>(code);
@@ -64,6 +50,14 @@ bool all_arrive(MPI_Comm comm, std::chrono::milliseconds timeout) {
 
 }  // namespace
 
+void check_mpi(int status, const char* doing, std::source_location where) {
+  if (status == MPI_SUCCESS) return;
+  std::array<char, MPI_MAX_ERROR_STRING> text = {};
+  int length = 0;
+  MPI_Error_string(status, text.data(), &length);
+  throw Error(ExitCode::kInternal, fmt::format("{}: {}", doing, text.data()), where);
+}
+
 void close_communicator(MPI_Comm comm) noexcept {
   int finalized = 0;
   MPI_Finalized(&finalized);
@@ -71,9 +65,15 @@ void close_communicator(MPI_Comm comm) noexcept {
   if (finalized == 0) MPI_Comm_free(&comm);
 }
 
+UniqueMpiComm duplicate(MPI_Comm comm) {
+  MPI_Comm copy = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_dup(comm, &copy), "MPI_Comm_dup");
+  return UniqueMpiComm(copy);
+}
+
 MpiSession::MpiSession(std::chrono::milliseconds end_timeout) : end_timeout_(end_timeout) {
   int provided = MPI_THREAD_SINGLE;
-  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_SERIALIZED) {
     MPI_Finalize();
     throw Error(ExitCode::kUnavailable,
@@ -81,7 +81,7 @@ MpiSession::MpiSession(std::chrono::milliseconds end_timeout) : end_timeout_(end
                 "at least MPI_THREAD_SERIALIZED is needed");
   }
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-  world_ = duplicate_world();  // inherits the error handler
+  world_ = duplicate(MPI_COMM_WORLD);  // inherits the error handler
 }
 
 MpiSession::~MpiSession() {
@@ -99,20 +99,20 @@ MpiSession::~MpiSession() {
 }
 
 MpiCommunicator::MpiCommunicator(UniqueMpiComm comm) : comm_(std::move(comm)) {
-  check(MPI_Comm_rank(comm_.get(), &rank_), "MPI_Comm_rank");
-  check(MPI_Comm_size(comm_.get(), &size_), "MPI_Comm_size");
+  check_mpi(MPI_Comm_rank(comm_.get(), &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(comm_.get(), &size_), "MPI_Comm_size");
 }
 
-MpiCommunicator MpiCommunicator::world() { return MpiCommunicator(duplicate_world()); }
+MpiCommunicator MpiCommunicator::world() { return MpiCommunicator(duplicate(MPI_COMM_WORLD)); }
 
 MpiCommunicator MpiCommunicator::split_shared_memory() const {
   MPI_Comm local = MPI_COMM_NULL;
-  check(MPI_Comm_split_type(comm_.get(), MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local),
+  check_mpi(MPI_Comm_split_type(comm_.get(), MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local),
         "MPI_Comm_split_type");
   return MpiCommunicator(UniqueMpiComm(local));
 }
 
-void MpiCommunicator::barrier() { check(MPI_Barrier(comm_.get()), "MPI_Barrier"); }
+void MpiCommunicator::barrier() { check_mpi(MPI_Barrier(comm_.get()), "MPI_Barrier"); }
 
 void MpiCommunicator::all_gather(std::span<const std::byte> mine, std::span<std::byte> all) {
   if (all.size() != mine.size() * static_cast<std::size_t>(size_)) {
@@ -122,7 +122,7 @@ void MpiCommunicator::all_gather(std::span<const std::byte> mine, std::span<std:
   }
   if (mine.size() <= kMaxPieceBytes) {
     const auto num_bytes = static_cast<int>(mine.size());
-    check(MPI_Allgather(mine.data(), num_bytes, MPI_BYTE, all.data(), num_bytes, MPI_BYTE,
+    check_mpi(MPI_Allgather(mine.data(), num_bytes, MPI_BYTE, all.data(), num_bytes, MPI_BYTE,
                         comm_.get()),
           "MPI_Allgather");
     return;
@@ -133,7 +133,7 @@ void MpiCommunicator::all_gather(std::span<const std::byte> mine, std::span<std:
     auto rest = all.subspan(mine.size() * static_cast<std::size_t>(root), mine.size());
     while (!rest.empty()) {
       const std::size_t piece = std::min(rest.size(), kMaxPieceBytes);
-      check(MPI_Bcast(rest.data(), static_cast<int>(piece), MPI_BYTE, root, comm_.get()),
+      check_mpi(MPI_Bcast(rest.data(), static_cast<int>(piece), MPI_BYTE, root, comm_.get()),
             "MPI_Bcast");
       rest = rest.subspan(piece);
     }
@@ -147,10 +147,14 @@ NodeInfo node_info(MpiCommunicator& comm) {
   const int leader = gather_all(local, comm.rank()).front();
   const std::vector<int> leaders = gather_all(comm, leader);
   const std::set<int> nodes(leaders.begin(), leaders.end());
-  return {.local_rank = local.rank(),
-          .local_size = local.size(),
-          .node_index = static_cast<int>(std::distance(nodes.begin(), nodes.find(leader))),
-          .num_nodes = static_cast<int>(nodes.size())};
+  NodeInfo info{.local_rank = local.rank(),
+                .local_size = local.size(),
+                .num_nodes = static_cast<int>(nodes.size()),
+                .nodes = {}};
+  for (const int one : leaders) {
+    info.nodes.push_back(static_cast<int>(std::distance(nodes.begin(), nodes.find(one))));
+  }
+  return info;
 }
 
 }  // namespace llep

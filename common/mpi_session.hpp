@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include <mpi.h>
 
@@ -15,6 +16,8 @@ namespace llep {
 /// Frees an MPI communicator; nothing to do once MPI has ended.
 void close_communicator(MPI_Comm comm) noexcept;
 using UniqueMpiComm = UniqueHandle<MPI_Comm, close_communicator>;
+/// Collective.
+UniqueMpiComm duplicate(MPI_Comm comm);
 
 /// MPI from its initialisation to its end. One per process, made first and destroyed last: streams,
 /// verbs objects and communicators die before it.
@@ -65,8 +68,8 @@ class MpiCommunicator final : public Communicator {
 struct NodeInfo {
   int local_rank = 0;
   int local_size = 1;
-  int node_index = 0;
   int num_nodes = 1;
+  std::vector<int> nodes = {0};  // [num_ranks] each rank's
 };
 
 /// Collective.

@@ -38,7 +38,7 @@ struct Begins {
         warp, layout.shape.num_ranks,
         [&](int source) {
           return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                             wire.local(layout.begin_word(words, parity(epoch), source))),
+                             wire.arrivals(source, layout.begin_word(words, parity(epoch), source))),
                          .peer = source};
         },
         epoch, phase);

@@ -22,10 +22,12 @@ LLEP_DEVICE void send_row(Warp& warp, Pipe& pipe, const W& wire, const CombineAr
       .from = reinterpret_cast<const std::byte*>(
           args.in.expert_output + static_cast<std::size_t>(entry.packed_row) *
                                       static_cast<std::size_t>(layout.shape.hidden)),
-      .bytes = layout.combine_row_bytes()};
+      .bytes = layout.combine_row_bytes(),
+      .home = layout.combine_home(parity, entry_index, entry.packed_row)};
   row.begin(warp, pipe);
   row.put(warp, pipe, wire, 1, [&](int) {
     return Destination{.peer = entry.source,
+                       .channel = entry.token,
                        .offset = layout.combine_row(parity, entry.token, entry.k)};
   });
   wire.commit(warp, pipe);
@@ -34,6 +36,7 @@ LLEP_DEVICE void send_row(Warp& warp, Pipe& pipe, const W& wire, const CombineAr
       warp, 1,
       [&](int) {
         return Destination{.peer = entry.source,
+                           .channel = entry.token,
                            .offset = layout.combine_word(parity, entry.token, entry.k)};
       },
       epoch);
@@ -60,15 +63,18 @@ LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
       [&](int k) {
         if ((valid >> k & 1U) == 0) return Awaited{};
         const auto expert = static_cast<int>(selected[k]);
+        const int owner = shape.owner(expert);
         return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                           wire.local(layout.combine_word(parity, token, k))),
-                       .peer = shape.owner(expert),
+                           wire.arrivals(owner, layout.combine_word(parity, token, k))),
+                       .peer = owner,
                        .expert = expert,
                        .token = token};
       },
       epoch, WaitPhase::kCombineRow);
   const auto row = [&](int k) {
-    return reinterpret_cast<const Vec16*>(wire.local(layout.combine_row(parity, token, k)));
+    const int owner = shape.owner(static_cast<int>(selected[k]));
+    return reinterpret_cast<const Vec16*>(
+        wire.arrivals(owner, layout.combine_row(parity, token, k)));
   };
   const auto weight = [&](int k) { return weights[k]; };
   const int num_vecs = shape.hidden / kVecColumns;

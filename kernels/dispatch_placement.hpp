@@ -37,6 +37,14 @@ struct Placement {
   }
 };
 
+/// The routing that a source sent: [routing_pairs].
+template <class W>
+LLEP_DEVICE const TaggedPair* routing_from(const W& wire, const EpLayout& layout, int parity,
+                                           int source) {
+  return reinterpret_cast<const TaggedPair*>(
+      wire.arrivals(source, layout.routing_of(parity, source)));
+}
+
 /// Waits for the routing of every source and counts its rows per local expert. After a failed wait
 /// the block goes on to its end: entries are range-checked, places clamped.
 template <class Warp, class W>
@@ -48,12 +56,12 @@ LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
   const int num_local = shape.num_local_experts();
   const auto pairs = static_cast<int>(layout.routing_pairs);
   const int num_entries = shape.max_tokens * shape.num_topk;  // of one source
-  const auto* routing = reinterpret_cast<const TaggedPair*>(
-      wire.local(layout.routing_of(static_cast<int>(epoch & 1), 0)));
+  const int parity = static_cast<int>(epoch & 1);
   warp.team_for_each(team, shape.num_experts, [&](int i) { placement.first[i] = 0; });
   warp.team_sync(team);
   warp.collect(
-      team, shape.num_ranks * pairs, [&](int i) { return routing + i; },
+      team, shape.num_ranks * pairs,
+      [&](int i) { return routing_from(wire, layout, parity, i / pairs) + i % pairs; },
       [&](int i) { return Awaited{.peer = i / pairs}; }, epoch, WaitPhase::kDispatchRouting,
       [&](int i, const TaggedPair& pair) {
         std::uint32_t* rows = placement.first + i / pairs * num_local;

@@ -14,6 +14,7 @@ struct Arrival {
   int source;
   int token;
   int copy;                     // which of the token's copies here
+  const TaggedPair* routing;    // of the source
   std::uint32_t local;          // bit k: selection k is this rank's
   std::uint32_t mine;           // bit k: selection k is served by this copy; 0: there is none
   typename Warp::Ints experts;  // local expert of selection k; -1: another rank's
@@ -26,22 +27,21 @@ LLEP_DEVICE std::uint32_t nth_bit(std::uint32_t local, int copy) {
   return local & (~local + 1);
 }
 
-template <class Warp>
-LLEP_DEVICE Arrival<Warp> read_arrival(Warp& warp, const DispatchArgs& args,
-                                       const TaggedPair* routings, int unit) {
+template <class Warp, class W>
+LLEP_DEVICE Arrival<Warp> read_arrival(Warp& warp, const W& wire, const DispatchArgs& args,
+                                       int parity, int unit) {
   const EpLayout& layout = args.layout;
   const MoeShape& shape = layout.shape;
   const int sent = unit / layout.slots_per_token;  // (source, token), other ranks' first
   Arrival<Warp> arrival{.source = (args.rank + 1 + sent / shape.max_tokens) % shape.num_ranks,
                         .token = sent % shape.max_tokens,
                         .copy = unit % layout.slots_per_token};
-  const TaggedPair* routing =
-      routings + static_cast<std::size_t>(arrival.source) * layout.routing_pairs;
+  arrival.routing = routing_from(wire, layout, parity, arrival.source);
   const int first = arrival.token * shape.num_topk;
   arrival.experts = warp.lanes(shape.num_topk, [&](int k) {
     const int entry = first + k;
     return local_expert(shape, args.rank,
-                        entry_of(routing[entry / kPairEntries], entry % kPairEntries));
+                        entry_of(arrival.routing[entry / kPairEntries], entry % kPairEntries));
   });
   arrival.local = warp.bits(
       shape.num_topk, [&](int k) { return arrival.experts[k] >= 0 ? 1U << k : 0U; });
@@ -54,12 +54,10 @@ LLEP_DEVICE Arrival<Warp> read_arrival(Warp& warp, const DispatchArgs& args,
 /// tokens; returns how many of those are this rank's.
 template <class Warp>
 LLEP_DEVICE int derive_rows(Warp& warp, const DispatchArgs& args, const Placement& placement,
-                            const TaggedPair* routings, Arrival<Warp>& arrival) {
+                            Arrival<Warp>& arrival) {
   constexpr int kAtOnce = 4;  // selections in one pass over the entries
   const MoeShape& shape = args.layout.shape;
   const auto capacity = static_cast<int>(shape.capacity());
-  const TaggedPair* routing =
-      routings + static_cast<std::size_t>(arrival.source) * args.layout.routing_pairs;
   const int num_entries = arrival.token * shape.num_topk;
   const std::uint32_t* first = placement.first + arrival.source * shape.num_local_experts();
   const auto earlier_of_token = warp.earlier_equal(arrival.experts);
@@ -74,7 +72,7 @@ LLEP_DEVICE int derive_rows(Warp& warp, const DispatchArgs& args, const Placemen
     }
     const auto found = warp.template sums<kAtOnce + 1>(
         divide_up(num_entries, kPairEntries), [&](int i, Sums<kAtOnce + 1>& sums) {
-          const TaggedPair entries = routing[i];
+          const TaggedPair entries = arrival.routing[i];
           for (int j = 0; j < kPairEntries; ++j) {
             if (i * kPairEntries + j >= num_entries) continue;
             const int expert = local_expert(shape, args.rank, entry_of(entries, j));
@@ -170,7 +168,7 @@ LLEP_DEVICE bool wait_for_row(Warp& warp, const W& wire, const DispatchArgs& arg
       warp, args.layout.num_parts,
       [&](int part) {
         return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                           wire.local(args.layout.dispatch_word(place, part))),
+                           wire.arrivals(place.source, args.layout.dispatch_word(place, part))),
                        .peer = place.source,
                        .expert = expert,
                        .token = place.token};
@@ -184,11 +182,9 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
                              std::uint64_t epoch, const Placement& placement, int unit) {
   const EpLayout& layout = args.layout;
   const int parity = static_cast<int>(epoch & 1);
-  const auto* routings = reinterpret_cast<const TaggedPair*>(
-      wire.local(layout.routing_of(parity, 0)));
-  Arrival<Warp> arrival = read_arrival(warp, args, routings, unit);
+  Arrival<Warp> arrival = read_arrival(warp, wire, args, parity, unit);
   if (arrival.mine == 0) return;
-  const int earlier = derive_rows(warp, args, placement, routings, arrival);
+  const int earlier = derive_rows(warp, args, placement, arrival);
   keep_books(warp, args, arrival, entries_before(warp, placement, arrival.source) + earlier);
 
   const CopyPlace place{.parity = parity,
@@ -198,7 +194,8 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
   const int expert = args.rank * layout.shape.num_local_experts() +
                      arrival.experts.get(warp, lowest_bit(arrival.mine));
   if (wait_for_row(warp, wire, args, epoch, place, expert)) {
-    expand_row<kDtype>(warp, pipe, wire.local(layout.dispatch_row(place)), args, arrival);
+    expand_row<kDtype>(warp, pipe, wire.arrivals(place.source, layout.dispatch_row(place)), args,
+                       arrival);
   }
 }
 

@@ -52,8 +52,13 @@ LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const Dispatch
                      static_cast<std::size_t>(token) *
                          static_cast<std::size_t>(layout.shape.hidden) +
                      part * columns;
+  const CopyPlace own{.parity = static_cast<int>(epoch & 1),
+                      .source = args.rank,
+                      .token = token,
+                      .copy = 0};  // this rank's own place in its window is its row's home
   const RowSource row{.from = reinterpret_cast<const std::byte*>(from),
-                      .bytes = layout.part_bytes};
+                      .bytes = layout.part_bytes,
+                      .home = layout.dispatch_part(own, part)};
   if constexpr (kDtype == DispatchDtype::kBf16) row.begin(warp, pipe);
   const int num_local = layout.shape.num_local_experts();
   const std::int64_t* selected = args.in.topk_idx + token * num_topk;
@@ -65,33 +70,38 @@ LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const Dispatch
   const auto copies = warp.earlier_equal(owners);
   const auto peer = [&](int k) { return copies[k] < layout.slots_per_token ? owners[k] : -1; };
   const auto place = [&](int k) {
-    return CopyPlace{.parity = static_cast<int>(epoch & 1),
-                     .source = args.rank,
-                     .token = token,
-                     .copy = copies[k]};
+    CopyPlace at = own;
+    at.copy = copies[k];
+    return at;
   };
   const auto columns_at = [&](int k) {
-    return Destination{.peer = peer(k), .offset = layout.dispatch_part(place(k), part)};
+    return Destination{
+        .peer = peer(k), .channel = token, .offset = layout.dispatch_part(place(k), part)};
   };
   if constexpr (kDtype == DispatchDtype::kBf16) {
     row.put(warp, pipe, wire, num_topk, columns_at);
   } else {
     quantize(warp, pipe.stage(), from, columns);
     pipe.publish(warp);
-    wire.put(warp, pipe, num_topk, columns_at, Staged{.bytes = layout.part_bytes});
+    wire.put(warp, pipe, num_topk, columns_at, 
+             Staged{.bytes = layout.part_bytes, .home = row.home});
     wire.put(
         warp, pipe, num_topk,
         [&](int k) {
-          return Destination{.peer = peer(k), .offset = layout.dispatch_scales(place(k), part)};
+          return Destination{
+              .peer = peer(k), .channel = token, .offset = layout.dispatch_scales(place(k), part)};
         },
-        Staged{.first = layout.part_bytes, .bytes = layout.part_scale_bytes});
+        Staged{.first = layout.part_bytes,
+               .bytes = layout.part_scale_bytes,
+               .home = layout.dispatch_scales(own, part)});
   }
   wire.commit(warp, pipe);
   if (token == args.dropped_token) return;
   wire.signal(
       warp, num_topk,
       [&](int k) {
-        return Destination{.peer = peer(k), .offset = layout.dispatch_word(place(k), part)};
+        return Destination{
+            .peer = peer(k), .channel = token, .offset = layout.dispatch_word(place(k), part)};
       },
       epoch);
 }

@@ -16,8 +16,7 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
   const MoeShape& shape = layout.shape;
   collectively(world, [&] {
     const auto max_tokens = static_cast<std::size_t>(shape.max_tokens);
-    const std::size_t most_entries =
-        static_cast<std::size_t>(shape.capacity()) * static_cast<std::size_t>(shape.num_topk);
+    const auto most_entries = static_cast<std::size_t>(layout.most_entries());
     allocate(dispatch_, 1 + layout.routing_pairs + max_tokens *
                                                    static_cast<std::size_t>(layout.num_parts));
     allocate(combine_, 1 + most_entries);
@@ -28,7 +27,10 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
   books_ = {.entries = reinterpret_cast<BookEntry*>(entries_.get()),
             .first_entry = reinterpret_cast<std::int32_t*>(first_entry_.get())};
   // All have drained, nobody has started: the words are nobody's between the two barriers.
-  collectively(world, [&] { device.fill(heap.base(), 0, layout.words_end()); });
+  collectively(world, [&] {
+    device.fill(heap.base(), 0, layout.words_end());
+    transport.zero_arrivals(layout.words_end());
+  });
 }
 
 void ExpertParallel::allocate(Kind& kind, std::size_t most_items) {
@@ -54,6 +56,10 @@ void ExpertParallel::advance(Kind& kind, Halves halves) {
   kind.in_flight = !receives(halves);
 }
 
+int ExpertParallel::take_dropped(Halves halves) {
+  return sends(halves) ? std::exchange(dropped_, -1) : -1;
+}
+
 void ExpertParallel::check_tokens(int num_tokens) const {
   if (num_tokens >= 0 && num_tokens <= layout_.shape.max_tokens) return;
   throw Error(ExitCode::kUsage, "num_tokens: " + std::to_string(num_tokens) + ", but at most " +
@@ -71,7 +77,7 @@ void ExpertParallel::dispatch(Halves halves, const DispatchInputs& in,
                                   .in = in,
                                   .out = out,
                                   .books = books_,
-                                  .dropped_token = sends(halves) ? std::exchange(dropped_, -1) : -1});
+                                  .dropped_token = take_dropped(halves)});
 }
 
 void ExpertParallel::combine(Halves halves, const CombineInputs& in, Bf16* out) {
@@ -84,7 +90,7 @@ void ExpertParallel::combine(Halves halves, const CombineInputs& in, Bf16* out) 
                                 .in = in,
                                 .books = books_,
                                 .out = out,
-                                .dropped_entry = sends(halves) ? std::exchange(dropped_, -1) : -1});
+                                .dropped_entry = take_dropped(halves)});
 }
 
 Bf16* ExpertParallel::expert_output() const {

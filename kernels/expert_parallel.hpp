@@ -40,6 +40,7 @@ class ExpertParallel {
   };
   void allocate(Kind& kind, std::size_t most_items);
   static void advance(Kind& kind, Halves halves);
+  int take_dropped(Halves halves);
   void check_tokens(int num_tokens) const;
 
   Launcher& launcher_;

@@ -79,6 +79,9 @@ PlannedLayout plan_layout(const EpAxes& axes) {
         fields.add("expert output", static_cast<std::uint64_t>(axes.shape.num_local_experts()) *
                                         static_cast<std::uint64_t>(axes.shape.capacity()) *
                                         layout.combine_row_bytes());
+  } else if (axes.outbox) {
+    layout.outbox = fields.add("combine outbox",
+                               kBuffers * layout.most_entries() * layout.combine_row_bytes());
   }
   return plan;
 }

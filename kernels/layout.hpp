@@ -25,6 +25,7 @@ struct CopyPlace {
 ///   dispatch rows    [2][source][token][copy]
 ///   combine rows     [2][token][k]                bf16 [hidden]
 ///   expert output    [local expert][capacity]     bf16 [hidden]; zero-copy combine only
+///   combine outbox   [2][book entry]              bf16 [hidden]; homes, for wires that need them
 ///   signal words     one 64-bit epoch for each dispatch part, begin and combine row
 ///
 /// A dispatched row [hidden] bf16 or e4m3 travels in parts of equal width, each put and signalled
@@ -46,6 +47,7 @@ struct EpLayout {
   std::uint64_t dispatch_rows = 0;
   std::uint64_t combine_rows = 0;
   std::uint64_t expert_output = 0;
+  std::uint64_t outbox = 0;
 
   constexpr std::uint32_t combine_row_bytes() const { return bf16_row_bytes(shape.hidden); }
 
@@ -87,6 +89,20 @@ struct EpLayout {
   constexpr std::uint64_t combine_word(int parity, int token, int k) const {
     return combine_words + selection(parity, token, k) * sizeof(std::uint64_t);
   }
+  /// Book entries, at most.
+  constexpr std::uint64_t most_entries() const {
+    return static_cast<std::uint64_t>(shape.capacity()) *
+           static_cast<std::uint64_t>(shape.num_topk);
+  }
+  /// Where a wire may keep a row that combine sends.
+  constexpr std::uint64_t combine_home(int parity, int entry, int packed_row) const {
+    if (outbox == 0) {
+      return expert_output + static_cast<std::uint64_t>(packed_row) * combine_row_bytes();
+    }
+    return outbox + (static_cast<std::uint64_t>(parity) * most_entries() +
+                     static_cast<std::uint64_t>(entry)) *
+                        combine_row_bytes();
+  }
 
  private:
   constexpr std::uint64_t index(const CopyPlace& at) const {
@@ -111,6 +127,7 @@ struct EpAxes {
   DispatchDtype dtype = DispatchDtype::kBf16;
   DispatchCopies copies = DispatchCopies::kRank;
   bool zero_copy = false;
+  bool outbox = false;  // for wires that need a home
 
   friend bool operator==(const EpAxes&, const EpAxes&) = default;
 };

@@ -10,6 +10,7 @@ namespace llep {
 struct RowSource {
   const std::byte* from = nullptr;
   std::uint32_t bytes = 0;  // a multiple of 16
+  std::uint64_t home = 0;   // see Staged
 
   /// Starts the first chunk's load; what is needed to say where it goes can be found out meanwhile.
   template <class Warp, class Pipe>
@@ -33,7 +34,7 @@ struct RowSource {
             place.offset += first;
             return place;
           },
-          Staged{.bytes = chunk(pipe, first)});
+          Staged{.bytes = chunk(pipe, first), .home = home + first, .from = from + first});
     }
   }
 

@@ -3,20 +3,46 @@
 
 namespace llep {
 
-SymmetricHeap::SymmetricHeap(Communicator& world, Device& device, std::uint64_t bytes)
-    : device_(device) {
+SymmetricHeap::SymmetricHeap(Communicator& world, Device& device, std::uint64_t bytes,
+                             const std::vector<bool>& near)
+    : device_(device), rank_(world.rank()), bases_(near.size()) {
+  std::optional<Error> failure;
   try {
     collectively(world, [&] { memory_ = device.allocate_shared(bytes, handle_); });
-  } catch (...) {
-    close_name();  // another rank failed: no destructor will do it
+    bases_[static_cast<std::size_t>(rank_)] = memory_.get();
+    map(world, near);
+  } catch (const Error& error) {
+    failure = error;
+  }
+  // All have opened it, or failed to: nothing of its name stays behind.
+  device.close_shared_name(handle_);
+  if (failure && !not_mapped_) throw *failure;
+}
+
+void SymmetricHeap::map(Communicator& world, const std::vector<bool>& near) {
+  const auto handles = gather_all(world, handle_);
+  try {
+    collectively(world, [&] {
+      for (std::size_t peer = 0; peer < near.size(); ++peer) {
+        if (!near[peer] || static_cast<int>(peer) == rank_) continue;
+        peers_.push_back(device_.open_shared(handles[peer]));
+        bases_[peer] = peers_.back().get();
+      }
+    });
+  } catch (const Error& error) {
+    if (error.code() == ExitCode::kUnavailable) not_mapped_ = error;
     throw;
   }
 }
 
-void SymmetricHeap::close_name() {
-  if (!named_) return;
-  device_.close_shared_name(handle_);
-  named_ = false;
+std::vector<std::byte*> SymmetricHeap::mapped(const std::vector<bool>& near) const {
+  std::vector<std::byte*> bases(bases_.size());
+  for (std::size_t peer = 0; peer < bases.size(); ++peer) {
+    const bool own = static_cast<int>(peer) == rank_;
+    if (near[peer] && !own && not_mapped_) throw *not_mapped_;
+    if (near[peer] || own) bases[peer] = bases_[peer];
+  }
+  return bases;
 }
 
 }  // namespace llep

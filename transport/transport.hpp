@@ -1,16 +1,33 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
+#include "transport/fifo/fifo_wire.hpp"
+#include "transport/hybrid/hybrid_wire.hpp"
 #include "transport/ipc/ipc_wire.hpp"
 #include "transport/symmetric_heap.hpp"
 
 namespace llep {
 
 /// One of the wires; launchers turn the run-time choice into a type.
-using AnyWire = std::variant<IpcWire>;
+using AnyWire = std::variant<IpcWire, HybridWire<FifoWire>>;
+
+/// Stores to the memory of the ranks `near`. Throws the same on all ranks.
+IpcWire make_ipc_wire(const Communicator& world, const SymmetricHeap& heap,
+                      const std::vector<bool>& near);
+
+/// What a rank's transport says of itself.
+struct TransportReport {
+  std::string description;             // for people: what carries the rows, devices, settings
+  std::vector<std::string> stand_ins;  // software in place of hardware
+  std::vector<std::string> paths;      // [num_ranks] what really carried this rank's rows there
+  std::vector<double> proxy_cpu;       // [num_proxies] share of a core that each used
+};
 
 /// How rows travel, host side.
 class Transport {
@@ -24,6 +41,19 @@ class Transport {
   /// Collective, once all agreed that they stopped: after it every rank may free its heap.
   virtual void disconnect(Communicator& world) = 0;
   virtual AnyWire wire() const = 0;
+
+  /// Zeroes the first bytes of where far peers' puts arrive, if that is not the heap. No op is in
+  /// flight anywhere.
+  virtual void zero_arrivals(std::uint64_t /*bytes*/) {}
+  /// What ended this rank's transport, in one line; nothing while it works.
+  virtual std::optional<std::string> failure() const { return std::nullopt; }
+  /// What may explain a wait that failed; empty: nothing to add.
+  virtual std::string state() const { return {}; }
+  virtual TransportReport report() const = 0;
+
+  /// Fault injection; Error(kUsage) where there is nothing to stall or to break.
+  virtual void stall_proxies();
+  virtual void break_link();
 };
 
 }  // namespace llep

@@ -21,9 +21,11 @@
 ///   wait(warp, n, what, epoch, phase)  returns once all local words what(i), an Awaited, hold at
 ///                                    least the epoch: the rows behind them may be read by ordinary
 ///                                    and by bulk loads of this warp. False: a deadline passed
-///   post(warp, n, data, num_peers, to, epoch)  writes tagged pairs data(i) to to(p), a Destination,
-///                                    for every p: each word arrives whole and needs no signal
-///   local(offset)                    this rank's own heap
+///   post(warp, n, data, num_peers, to, epoch)  writes tagged pairs data(i), i < n <= kMostPosted,
+///                                    to to(p), a Destination, for every p: the same offset at each
+///                                    of them, this rank among them. Each word arrives whole and
+///                                    needs no signal
+///   arrivals(peer, offset)           where what that peer puts to the offset arrives
 ///   flush(warp) / drain(warp)        what was queued starts moving / sources may be overwritten
 ///
 /// A channel is a fixed function of the peer and the signal word, never of warp or block.
@@ -32,7 +34,7 @@ namespace llep {
 /// A place in a peer's heap. No peer: nothing goes there.
 struct Destination {
   std::int32_t peer = -1;
-  std::int32_t channel = 0;
+  std::int32_t channel = 0;  // any number; wires take it modulo theirs
   std::uint64_t offset = 0;
 };
 
@@ -40,6 +42,9 @@ struct Destination {
 struct Staged {
   std::uint32_t first = 0;
   std::uint32_t bytes = 0;
+  /// Offset in this rank's heap where a wire may keep them until the second op after this one.
+  std::uint64_t home = 0;
+  const std::byte* from = nullptr;  // where they were loaded from; null: nowhere
 };
 
 struct NoFunction {
@@ -60,7 +65,7 @@ concept Wire = std::is_trivially_copyable_v<T> &&
                  wire.signal(warp, 1, NoFunction{}, word);
                  { wire.wait(warp, 1, NoAwaited{}, word, WaitPhase{}) } -> std::same_as<bool>;
                  wire.post(warp, 1, NoData{}, 1, NoFunction{}, word);
-                 { wire.local(word) } -> std::same_as<std::byte*>;
+                 { wire.arrivals(1, word) } -> std::same_as<std::byte*>;
                  wire.flush(warp);
                  wire.drain(warp);
                };

@@ -94,6 +94,8 @@ CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing) : ordinal_(ordi
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
   stream_ = Stream(stream);
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
+  aside_ = Stream(stream);
   for (Event& event : events_) {
     cudaEvent_t handle = nullptr;
     check(cudaEventCreate(&handle), "creating an event");
@@ -184,6 +186,11 @@ void CudaDevice::delay(double us) {
   auto duration = std::make_unique<double>(us);
   cuda::check(cudaLaunchHostFunc(stream_.get(), sleep, duration.get()), "queueing a delay");
   duration.release();
+}
+
+void CudaDevice::give_up() {
+  cudaSetDevice(ordinal_);
+  cudaMemsetAsync(raised_.get(), 1, sizeof(std::uint32_t), aside_.get());
 }
 
 std::string CudaDevice::pci_bus_id() const {

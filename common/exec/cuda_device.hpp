@@ -44,8 +44,8 @@ class CudaDevice final : public Device {
   double elapsed_us(int from, int to) override;
   void delay(double us) override;
   FaultSink& faults() override { return faults_; }
+  void give_up() override;
 
-  int ordinal() const { return ordinal_; }
   int num_blocks() const { return num_blocks_; }
   std::uint32_t shared_bytes_per_block() const { return shared_bytes_; }
   cudaStream_t stream() const { return stream_.get(); }
@@ -60,6 +60,7 @@ class CudaDevice final : public Device {
   std::uint32_t shared_bytes_ = 0;
   std::string name_;
   Stream stream_;
+  Stream aside_;  // for what must not wait for kernels
   Event events_[kNumMarks];
   Memory record_;
   Memory raised_;

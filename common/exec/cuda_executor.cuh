@@ -166,6 +166,7 @@ class Warp {
     }
     for (int p = 0; p < num_targets; ++p) {
       TaggedPair* to = target(p);
+      if (to == nullptr) continue;
 #pragma unroll
       for (int j = 0; j < kMostPosted / 32; ++j) {
         const int i = j * 32 + lane();
@@ -205,7 +206,46 @@ class Warp {
       }
     }
   }
+  /// Every lane fences for itself, after the sync that gathers what the others wrote: with a later
+  /// relaxed store of any lane that is a release pattern (PTX ISA, "Release and Acquire Patterns").
+  __device__ __forceinline__ void release() {
+    __syncwarp();
+    ptx::fence_acq_rel_sys();
+  }
+  /// See host_executor.hpp.
+  template <class F>
+  __device__ __forceinline__ bool wait_for(const Awaited& what, std::uint64_t value,
+                                           WaitPhase phase, F look) const {
+    bool ok = true;
+    if (lane() == 0) {
+      ok = poll(what, value, phase, [&](std::uint64_t& seen) {
+        seen = look();
+        return reached(seen, value);
+      });
+    }
+    return __shfl_sync(kAllLanes, ok ? 1 : 0, 0) != 0;
+  }
+
+  static __device__ __forceinline__ void store_slot(std::uint64_t* to,
+                                                    const std::uint64_t (&words)[4]) {
+    ptx::store_relaxed_sys(to, {words[0], words[1]});
+    ptx::store_relaxed_sys(to + 2, {words[2], words[3]});
+  }
+  static __device__ __forceinline__ std::uint64_t load_acquire(const std::uint64_t* word) {
+    return ptx::load_acquire_sys(word);
+  }
+
   /// Orders nothing: what these words decide is used after a sync, or by the next launch.
+  static __device__ __forceinline__ std::uint64_t fetch_add(std::uint64_t* word,
+                                                            std::uint64_t value) {
+    return atomicAdd(reinterpret_cast<unsigned long long*>(word),
+                     static_cast<unsigned long long>(value));
+  }
+  static __device__ __forceinline__ std::uint64_t exchange(std::uint64_t* word,
+                                                           std::uint64_t value) {
+    return atomicExch(reinterpret_cast<unsigned long long*>(word),
+                      static_cast<unsigned long long>(value));
+  }
   static __device__ __forceinline__ std::uint32_t fetch_add(std::uint32_t* word,
                                                             std::uint32_t value) {
     return atomicAdd(word, value);
@@ -219,6 +259,10 @@ class Warp {
                                                             std::uint64_t value) {
     return atomicMax(reinterpret_cast<unsigned long long*>(word),
                      static_cast<unsigned long long>(value));
+  }
+  static __device__ __forceinline__ void publish_max(std::uint64_t* word, std::uint64_t value) {
+    __threadfence();
+    fetch_max(word, value);
   }
 
  private:

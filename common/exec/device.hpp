@@ -66,6 +66,8 @@ class Device {
 
   /// The record of the first wait that passed its deadline, shared by all kernels of the device.
   virtual FaultSink& faults() = 0;
+  /// Lets every wait of a kernel that runs or will run give up, without a record. From any thread.
+  virtual void give_up() = 0;
 };
 
 }  // namespace llep

@@ -14,6 +14,8 @@ enum class WaitPhase : std::int32_t {
   kDispatchRow,
   kCombineBegin,
   kCombineRow,
+  kFifoRoom,   // a free slot of a ring
+  kFifoDrain,  // the completion of what was queued
 };
 
 constexpr const char* to_string(WaitPhase phase) {
@@ -23,6 +25,8 @@ constexpr const char* to_string(WaitPhase phase) {
     case WaitPhase::kDispatchRow: return "dispatch: row";
     case WaitPhase::kCombineBegin: return "combine: begin";
     case WaitPhase::kCombineRow: return "combine: row";
+    case WaitPhase::kFifoRoom: return "fifo: room in a ring";
+    case WaitPhase::kFifoDrain: return "fifo: drain";
     case WaitPhase::kNone: break;
   }
   return "none";

@@ -161,4 +161,6 @@ void HostDevice::delay(double us) {
   std::this_thread::sleep_for(std::chrono::duration<double, std::micro>(us));
 }
 
+void HostDevice::give_up() { std::atomic_ref(raised_).store(1, std::memory_order_release); }
+
 }  // namespace llep

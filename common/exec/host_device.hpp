@@ -45,6 +45,7 @@ class HostDevice final : public Device {
   double elapsed_us(int from, int to) override;
   void delay(double us) override;
   FaultSink& faults() override { return faults_; }
+  void give_up() override;
 
   const HostDeviceOptions& options() const { return options_; }
   /// `grid.num_blocks` and `warps_per_block` are the options'; the sizes are the kernel's.

@@ -8,11 +8,6 @@ namespace llep::host {
 
 namespace {
 
-template <class T>
-T load_acquire(const T* word) {
-  return std::atomic_ref(const_cast<T&>(*word)).load(std::memory_order_acquire);
-}
-
 void raise_fault(const FaultSink& faults, const FaultRecord& record) {
   std::uint32_t nobody = 0;
   std::atomic_ref raised(*faults.raised);
@@ -25,17 +20,17 @@ void raise_fault(const FaultSink& faults, const FaultRecord& record) {
 
 }  // namespace
 
-bool Warp::wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase, int shift) const {
+bool Warp::poll(const Awaited& what, std::uint64_t epoch, WaitPhase phase,
+                const std::function<bool(std::uint64_t& seen)>& arrived) const {
   // Two cores carry many ranks of many warps: give the core away, then sleep so that the
   // scheduler does not go round among waiters alone.
   constexpr int kYields = 64;
   constexpr auto kNap = std::chrono::microseconds(50);
   std::uint64_t deadline = 0;
+  std::uint64_t seen = 0;
   for (int polls = 0;; ++polls) {
-    const std::uint64_t word = load_acquire(what.word);
-    const std::uint64_t seen = word >> shift;
-    if (shift == 0 ? reached(seen, epoch) : has_tag(word, epoch)) return true;
-    if (load_acquire(faults_.raised) != 0) return false;
+    if (arrived(seen)) return true;
+    if (std::atomic_ref(*faults_.raised).load(std::memory_order_acquire) != 0) return false;
     const std::uint64_t now = now_ns();
     if (deadline == 0) deadline = now + faults_.timeout_ns;
     if (now > deadline) {
@@ -54,6 +49,21 @@ bool Warp::wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase, i
       std::this_thread::sleep_for(kNap);
     }
   }
+}
+
+bool Warp::wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase) const {
+  return poll(what, epoch, phase, [&](std::uint64_t& seen) {
+    seen = load_acquire(what.word);
+    return reached(seen, epoch);
+  });
+}
+
+bool Warp::wait_tagged(const Awaited& what, std::uint64_t epoch, WaitPhase phase) const {
+  return poll(what, epoch, phase, [&](std::uint64_t& seen) {
+    const std::uint64_t word = load_acquire(what.word);
+    seen = word >> 32;
+    return has_tag(word, epoch);
+  });
 }
 
 void Warp::fail_dirty(const char* what) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -184,7 +185,8 @@ class Warp {
     }
   }
 
-  /// Writes pair i, data(i) tagged with the epoch, to pair i of every target(p), p < num_targets.
+  /// Writes pair i, data(i) tagged with the epoch, to pair i of every target(p), p < num_targets
+  /// (nullptr: none).
   /// n <= kMostPosted. Whoever collects the pair has seen nothing else by it.
   template <class Data, class Target>
   void post(int n, Data data, int num_targets, Target target, std::uint64_t epoch) {
@@ -192,8 +194,9 @@ class Warp {
     for (int i = 0; i < n; ++i) {
       const TaggedPair pair = data(i);
       for (int p = 0; p < num_targets; ++p) {
-        for (int w = 0; w < 2; ++w) {
-          std::atomic_ref(target(p)[i].word[w])
+        TaggedPair* to = target(p);
+        for (int w = 0; to != nullptr && w < 2; ++w) {
+          std::atomic_ref(to[i].word[w])
               .store(tagged(static_cast<std::uint32_t>(pair.word[w]), epoch),
                      std::memory_order_release);
         }
@@ -212,12 +215,40 @@ class Warp {
       for (int w = 0; w < 2; ++w) {
         Awaited awaited = what(i);
         awaited.word = &place(i)->word[w];
-        wait_one(awaited, epoch, phase, 32);
+        wait_tagged(awaited, epoch, phase);
       }
       f(i, *place(i));
     });
   }
+  /// What this warp wrote or committed before is visible to whoever acts on a slot it stores later.
+  void release() { sync(); }
+  /// True once look(), which one lane calls over and over, has returned at least `value`; false like
+  /// wait_all. What was written before the value looked at may be overwritten or read.
+  template <class F>
+  bool wait_for(const Awaited& what, std::uint64_t value, WaitPhase phase, F look) const {
+    refuse_dirty("wait_for");
+    return poll(what, value, phase, [&](std::uint64_t& seen) {
+      seen = look();
+      return reached(seen, value);
+    });
+  }
+
+  /// For functions of the primitives: four words that each say for themselves whether they are valid
+  /// (see release()), and a word that somebody else writes.
+  static void store_slot(std::uint64_t* to, const std::uint64_t (&words)[4]) {
+    for (int i = 3; i >= 0; --i) std::atomic_ref(to[i]).store(words[i], std::memory_order_release);
+  }
+  static std::uint64_t load_acquire(const std::uint64_t* word) {
+    return std::atomic_ref(const_cast<std::uint64_t&>(*word)).load(std::memory_order_acquire);
+  }
+
   /// For functions of the primitives: atomic with regard to this device's kernels.
+  static std::uint64_t fetch_add(std::uint64_t* word, std::uint64_t value) {
+    return std::atomic_ref(*word).fetch_add(value, std::memory_order_acq_rel);
+  }
+  static std::uint64_t exchange(std::uint64_t* word, std::uint64_t value) {
+    return std::atomic_ref(*word).exchange(value, std::memory_order_acq_rel);
+  }
   static std::uint32_t fetch_add(std::uint32_t* word, std::uint32_t value) {
     return std::atomic_ref(*word).fetch_add(value, std::memory_order_acq_rel);
   }
@@ -236,6 +267,8 @@ class Warp {
     }
     return seen;
   }
+  /// fetch_max that hands on what its caller has acquired.
+  static void publish_max(std::uint64_t* word, std::uint64_t value) { fetch_max(word, value); }
 
   /// Refuses to go on while lanes may not yet have seen each other's writes (a broken invariant).
   void refuse_dirty(const char* what) const {
@@ -244,8 +277,12 @@ class Warp {
 
  private:
   [[noreturn]] static void fail_dirty(const char* what);
-  /// The epoch is in the word's bits from `shift` on.
-  bool wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase, int shift = 0) const;
+  /// Calls arrived(seen) until it is true, a wait elsewhere has failed, or the deadline has passed.
+  bool poll(const Awaited& what, std::uint64_t epoch, WaitPhase phase,
+            const std::function<bool(std::uint64_t& seen)>& arrived) const;
+  bool wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase) const;
+  /// The epoch is the word's tag.
+  bool wait_tagged(const Awaited& what, std::uint64_t epoch, WaitPhase phase) const;
 
   Place place_;
   Block block_;

@@ -23,6 +23,8 @@
 ///   warp.signal(n, f, …)   one release, then one relaxed store per target
 ///   warp.post(n, f, …)     relaxed stores of words that carry their epoch
 ///   warp.collect(…)        waits for such words and hands over what they carry
+///   warp.release()         what was written before comes before slots stored later
+///   warp.wait_for(f, …)    calls f() in one lane until it returns the value waited for
 ///   warp.sync()            what lanes wrote is seen by all lanes
 ///   warp.team_sync(team)   what warps wrote is seen by all warps of the team
 ///   warp.block_sync()      the same for the whole block
@@ -67,8 +69,8 @@ struct Sums {
   int at[N] = {};
 };
 
-/// Two 64-bit words, each 32 bits of data below the low 32 bits of the epoch. A word arrives whole, so
-/// its data needs no signal behind it.
+/// Two 64-bit words, each 32 bits of data below the low 32 bits of the epoch. A word arrives whole,
+/// so its data needs no signal behind it.
 struct alignas(16) TaggedPair {
   std::uint64_t word[2] = {};
 };

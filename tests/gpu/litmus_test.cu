@@ -88,7 +88,7 @@ struct Litmus {
     return wire.wait(
         warp, 1,
         [&](int) {
-          return Awaited{.word = reinterpret_cast<const std::uint64_t*>(wire.local(offset)),
+          return Awaited{.word = reinterpret_cast<const std::uint64_t*>(wire.arrivals(0, offset)),
                          .peer = peer,
                          .token = round};
         },
@@ -133,7 +133,7 @@ struct Litmus {
 
   template <class Warp, class Pipe>
   LLEP_DEVICE void receive(Warp& warp, Pipe& pipe, int channel, int num_channels) const {
-    const std::byte* row = wire.local(row_of(channel));
+    const std::byte* row = wire.arrivals(0, row_of(channel));
     for (int round = 1; round <= num_rounds; ++round) {
       if (!wait(warp, signal_of(channel, num_channels), round)) return;
       if (bulk) {

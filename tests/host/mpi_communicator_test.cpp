@@ -104,7 +104,7 @@ TEST(NodeInfo, one_node_holds_all_ranks_of_this_test) {
   const NodeInfo info = node_info(world);
   EXPECT_EQ(info.local_rank, world.rank());
   EXPECT_EQ(info.local_size, world.size());
-  EXPECT_EQ(info.node_index, 0);
+  EXPECT_EQ(info.nodes, std::vector<int>(static_cast<std::size_t>(world.size()), 0));
   EXPECT_EQ(info.num_nodes, 1);
 }
 

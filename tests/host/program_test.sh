@@ -234,7 +234,7 @@ bad_values() {
   complains 2 'num_experts' "${on2[@]}" -e 33
   complains 2 'num_topk' "${on2[@]}" -e 4 -k 5
   complains 2 '--experts-per-rank: ' "${on2[@]}" --experts-per-rank 2000
-  complains 2 '--transport: .*fifo' "${on2[@]}" --transport fifo
+  complains 2 "--transport: .*hybrid-fifo" "${on2[@]}" --transport nvlink
   complains 2 '--uneven-tokens: 3 values for 2 ranks' "${on2[@]}" --uneven-tokens 1,2,3
   complains 2 '--inject: rank=2, but there are 2 ranks' "${on2[@]}" --inject drop:rank=2,iter=0
   echo '{"num-token": 7}' >c.txt

@@ -79,6 +79,21 @@ TEST_P(EveryGrid, the_inputs_of_a_zero_copy_combine_lie_in_the_heap) {
   with_ranks(all, [&](ThreadRank& rank) { rank.chain("dcdcc", phases()); });
 }
 
+TEST_P(EveryGrid, rows_travel_through_a_fifo) {
+  const LoopFifo fifos[] = {{},
+                            {.num_proxies = 2, .channels_per_peer = 3},
+                            {.num_proxies = 3, .channels_per_peer = 2, .ranks_per_node = 2},
+                            {.ranks_per_node = 2, .depth = 2}};
+  for (std::size_t i = 0; i < std::size(fifos); ++i) {
+    RanksSetup all = setup();
+    all.fifo = fifos[i];
+    all.device = grids()[i];
+    with_ranks(all, [&](ThreadRank& rank) { rank.chain("dcddccdc", phases()); });
+    all.axes.zero_copy = true;
+    with_ranks(all, [&](ThreadRank& rank) { rank.chain("dcdcc", phases()); });
+  }
+}
+
 TEST(Grids, blocks_and_warps_of_any_number) {
   for (const int blocks : {1, 2, 5}) {
     for (const int warps : {1, 2, 3, 4, 5}) {

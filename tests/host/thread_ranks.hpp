@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -10,6 +12,7 @@
 #include "bench/case_run.hpp"
 #include "common/exec/host_device.hpp"
 #include "common/thread_communicator.hpp"
+#include "transport/fifo/fifo_transport.hpp"
 #include "transport/ipc/ipc_transport.hpp"
 
 /// Ranks as threads of one process, each with all that a rank of `llep run` has on the host
@@ -22,9 +25,19 @@ inline constexpr bool kThreadSanitizer = true;
 inline constexpr bool kThreadSanitizer = false;
 #endif
 
+/// A fifo over a LoopWire, for the peers of other nodes.
+struct LoopFifo {
+  int num_proxies = 1;
+  int channels_per_peer = 1;
+  int ranks_per_node = 1;
+  std::uint32_t depth = 8;  // full now and then
+};
+
 struct RanksSetup {
   EpAxes axes;
   HostDeviceOptions device = {};
+  /// Rows for ranks that are not near travel through a fifo and a LoopWire.
+  std::optional<LoopFifo> fifo = {};
   /// Of one rank; none: make_routing's.
   std::function<RankRouting(int rank)> routing = {};
   std::uint64_t timeout_ns = kThreadSanitizer ? 60'000'000'000 : 15'000'000'000;  // of every wait
@@ -42,6 +55,7 @@ class ThreadRank {
   SymmetricHeap& heap() { return heap_; }
   const PlannedLayout& plan() const { return plan_; }
   CaseRun& run() { return run_; }
+  Transport& transport() { return *transport_; }
   const FaultRecord& fault() { return *device_.faults().record; }
 
   /// Rows of `epoch` into the inputs, poison into the outputs; nothing is said to other ranks.
@@ -65,7 +79,8 @@ class ThreadRank {
   std::unique_ptr<Launcher> launcher_;
   PlannedLayout plan_;
   SymmetricHeap heap_;
-  IpcTransport transport_;
+  std::unique_ptr<Transport> transport_;
+  Nodes nodes_;
   CaseRun run_;
 };
 

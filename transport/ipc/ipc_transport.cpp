@@ -1,32 +1,35 @@
 // SPDX-License-Identifier: MIT
 #include "transport/ipc/ipc_transport.hpp"
 
+#include <algorithm>
+
 namespace llep {
 
-void IpcTransport::connect(Communicator& world, SymmetricHeap& heap) {
-  if (world.size() > kMaxIpcRanks) {
-    throw Error(ExitCode::kUnavailable, "transport ipc: " + std::to_string(world.size()) +
-                                            " ranks, but one node has at most " +
-                                            std::to_string(kMaxIpcRanks));
+IpcWire make_ipc_wire(const Communicator& world, const SymmetricHeap& heap,
+                      const std::vector<bool>& near) {
+  if (world.size() > kMaxRanks) {
+    throw Error(ExitCode::kUnavailable, "connecting " + std::to_string(world.size()) +
+                                            " ranks: wires hold at most " +
+                                            std::to_string(kMaxRanks));
   }
-  const auto handles = gather_all(world, heap.handle());
-  wire_.rank = world.rank();
-  collectively(world, [&] {
-    for (int peer = 0; peer < world.size(); ++peer) {
-      if (peer == world.rank()) {
-        wire_.bases[peer] = heap.base();
-        continue;
-      }
-      peers_.push_back(heap.device().open_shared(handles[static_cast<std::size_t>(peer)]));
-      wire_.bases[peer] = peers_.back().get();
-    }
-  });
-  heap.close_name();
+  IpcWire wire;
+  wire.rank = world.rank();
+  const std::vector<std::byte*> bases = heap.mapped(near);
+  std::copy(bases.begin(), bases.end(), wire.bases);
+  return wire;
 }
 
-void IpcTransport::disconnect(Communicator& world) {
-  peers_.clear();
-  world.barrier();
+void IpcTransport::connect(Communicator& world, SymmetricHeap& heap) {
+  num_ranks_ = world.size();
+  const std::vector<bool> everybody(static_cast<std::size_t>(num_ranks_), true);
+  same_everywhere([&] { wire_ = make_ipc_wire(world, heap, everybody); });
+}
+
+TransportReport IpcTransport::report() const {
+  TransportReport report{.description = "stores to peers' memory"};
+  report.paths.assign(static_cast<std::size_t>(num_ranks_), "ipc");
+  report.paths[static_cast<std::size_t>(wire_.rank)] = "self";
+  return report;
 }
 
 }  // namespace llep

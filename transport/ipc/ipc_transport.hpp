@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <vector>
-
 #include "transport/transport.hpp"
 
 namespace llep {
@@ -12,12 +10,13 @@ class IpcTransport final : public Transport {
  public:
   std::string_view name() const override { return "ipc"; }
   void connect(Communicator& world, SymmetricHeap& heap) override;
-  void disconnect(Communicator& world) override;
+  void disconnect(Communicator& world) override { world.barrier(); }
   AnyWire wire() const override { return wire_; }
+  TransportReport report() const override;
 
  private:
-  std::vector<Memory> peers_;
   IpcWire wire_;
+  int num_ranks_ = 0;
 };
 
 }  // namespace llep

@@ -8,8 +8,8 @@
 
 namespace llep {
 
-/// Ranks that can share memory: the GPUs of the largest NVLink domain.
-inline constexpr int kMaxIpcRanks = 72;
+/// Ranks that a wire can reach: the GPUs of the largest NVLink domain share memory.
+inline constexpr int kMaxRanks = 72;
 
 /// Stores to peers' memory mapped into this rank: CUDA IPC on GPUs, shared memory on the host.
 ///
@@ -18,7 +18,7 @@ inline constexpr int kMaxIpcRanks = 72;
 /// scope followed by plain stores, `wait` an acquire at system scope, a warp sync and a proxy
 /// fence. All peers and channels are ordered alike, so the channel is not looked at.
 struct IpcWire {
-  std::byte* bases[kMaxIpcRanks] = {};
+  std::byte* bases[kMaxRanks] = {};
   int rank = 0;
 
   template <class Warp, class Pipe, class F>
@@ -45,13 +45,13 @@ struct IpcWire {
         n, data, num_peers,
         [&](int p) { return reinterpret_cast<TaggedPair*>(address(to(p))); }, epoch);
   }
-  LLEP_DEVICE std::byte* local(std::uint64_t offset) const { return bases[rank] + offset; }
+  LLEP_DEVICE std::byte* arrivals(int /*peer*/, std::uint64_t offset) const {
+    return bases[rank] + offset;
+  }
   template <class Warp>
   LLEP_DEVICE void flush(Warp& /*warp*/) const {}
   template <class Warp>
   LLEP_DEVICE void drain(Warp& /*warp*/) const {}
-
- private:
   LLEP_DEVICE std::byte* address(const Destination& to) const {
     return to.peer < 0 ? nullptr : bases[to.peer] + to.offset;
   }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include "transport/fifo/fifo_transport.hpp"
+
+#include <cstring>
+
+namespace llep {
+
+/// Rows of the user and of the near peers lie in the heap; the wire gets it, or its mirror.
+FarHeap FifoTransport::far_heap(SymmetricHeap& heap) {
+  Device& device = heap.device();
+  const bool on_gpu = device.executor() == ExecutorKind::kCuda;
+  FarHeap far{.base = heap.base(),
+              .bytes = heap.bytes(),
+              .device = &device,
+              .device_memory = on_gpu && !options_.host_memory};
+  if (on_gpu && options_.host_memory) {
+    mirror_ = device.allocate_pinned(far.bytes);
+    far.base = mirror_.get();
+  }
+  return far;
+}
+
+void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
+  map_ = {.num_ranks = world.size(),
+          .channels_per_peer = options_.channels_per_peer,
+          .num_proxies = options_.num_proxies};
+  same_everywhere([&] { near_ = make_ipc_wire(world, heap, options_.near); });
+  collectively(world, [&] { far_ = far_heap(heap); });
+  ProxyWires made = options_.make_wires(world, far_, map_);
+  description_ = made.description + (mirror_ ? ", GPU rows through pinned host memory" : "");
+  stand_ins_ = made.stand_ins;
+  collectively(world, [&] {
+    for (std::size_t p = 0; p < made.wires.size(); ++p) {
+      proxies_.push_back(std::make_unique<Proxy>(heap.device(),
+                                                 ProxyOptions{.index = static_cast<int>(p),
+                                                              .num_ranks = world.size(),
+                                                              .depth = options_.depth,
+                                                              .naps = options_.naps},
+                                                 std::move(made.wires[p])));
+    }
+  });
+}
+
+void FifoTransport::disconnect(Communicator& world) {
+  proxies_.clear();
+  mirror_.reset();
+  world.barrier();
+}
+
+AnyWire FifoTransport::wire() const {
+  HybridWire<FifoWire> wire{.near = near_, .far = {}};
+  wire.far.map = map_;
+  wire.far.heap = far_.base;
+  wire.far.from_inputs = options_.from_inputs;
+  for (std::size_t p = 0; p < proxies_.size(); ++p) wire.far.rings[p] = proxies_[p]->ring();
+  return wire;
+}
+
+void FifoTransport::zero_arrivals(std::uint64_t bytes) {
+  if (mirror_) std::memset(mirror_.get(), 0, bytes);
+}
+
+std::optional<std::string> FifoTransport::failure() const {
+  for (const auto& proxy : proxies_) {
+    if (auto failure = proxy->failure()) return failure;
+  }
+  return std::nullopt;
+}
+
+std::string FifoTransport::state() const {
+  std::string text;
+  for (const auto& proxy : proxies_) text += (text.empty() ? "" : "; ") + proxy->state();
+  return text;
+}
+
+TransportReport FifoTransport::report() const {
+  TransportReport report{.description = description_, .stand_ins = stand_ins_};
+  for (int peer = 0; peer < map_.num_ranks; ++peer) {
+    std::uint64_t carried = 0;
+    for (const auto& proxy : proxies_) {
+      const ProxyTraffic traffic = proxy->traffic(peer);
+      carried += traffic.puts + traffic.signals;
+    }
+    const bool near = options_.near[static_cast<std::size_t>(peer)];
+    report.paths.push_back(peer == near_.rank ? "self"
+                           : carried > 0            ? "fifo-" + options_.wire
+                           : near                   ? "ipc"
+                                                    : "none");
+  }
+  for (const auto& proxy : proxies_) report.proxy_cpu.push_back(proxy->cpu_share());
+  return report;
+}
+
+void FifoTransport::stall_proxies() {
+  for (const auto& proxy : proxies_) proxy->stall();
+}
+
+void FifoTransport::break_link() {
+  for (const auto& proxy : proxies_) proxy->break_link();
+}
+
+}  // namespace llep
