@@ -62,7 +62,7 @@ get_kernel() {
     mkdir -p "$cache"
     new=$(mktemp -d -p "$cache")
     (cd "$new" && apt-get download "$package" >/dev/null 2>&1 && dpkg -x ./*.deb kernel) ||
-      { rm -rf "$new"; skip "apt-get download $package failed"; }
+      { rm -rf "$new"; skip "apt-get download $package failed (apt-get update?)"; }
     depmod -b "$new/kernel" "$(basename "$new"/kernel/lib/modules/*)"
     mv -T "$new/kernel" "$cache/kernel" 2>/dev/null || true  # another run was faster
     rm -rf "$new"

@@ -28,32 +28,63 @@ missing_packages() {
   has_header fmt/format.h || echo libfmt-dev
   has_header nlohmann/json.hpp || echo nlohmann-json3-dev
   has_header hwloc.h || echo libhwloc-dev
+  has_header infiniband/verbs.h || echo libibverbs-dev
   has_header gtest/gtest.h || echo libgtest-dev
   # The schema's test alone needs it.
   [ "$(basename "$0")" != test.sh ] || python3 -c 'import jsonschema' 2>/dev/null ||
     echo python3-jsonschema
 }
 
+# What the tests in virtual machines (scripts/rdma_vm.sh) need besides.
+missing_vm_packages() {
+  command -v qemu-system-x86_64 >/dev/null || echo qemu-system-x86
+  command -v busybox >/dev/null || echo busybox-static
+  command -v cpio >/dev/null || echo cpio
+  has_program modprobe || echo kmod
+  has_program rdma || echo iproute2
+  has_program sshd || echo openssh-server
+  command -v ssh >/dev/null || echo openssh-client
+  [ -e /etc/libibverbs.d/rxe.driver ] || echo ibverbs-providers
+}
+
+# Programs for root are not on everybody's path.
+has_program() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
+
 has_header() {
   printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | g++ -E -x c++ - >/dev/null 2>&1
 }
 
 install_missing() {
-  local missing sudo=
+  local missing
   missing=$(missing_packages | tr '\n' ' ')
   if [ -z "${missing// /}" ]; then return; fi
   say "missing: $missing"
   command -v apt-get >/dev/null ||
     die "this is no Debian or Ubuntu; docs/building.md says how to build with the site's packages"
-  if [ "$(id -u)" -ne 0 ]; then
-    sudo -n true 2>/dev/null || die "no root here. Run: sudo apt-get install $missing"
-    sudo=sudo
+  may_install || die "no root here. Run: sudo apt-get install $missing"
+  apt_install "$missing" || die "apt-get could not install: $missing"
+}
+
+# The tests in virtual machines are skipped where they cannot run: no failure here either.
+install_missing_for_vm() {
+  local missing
+  missing=$(missing_vm_packages | tr '\n' ' ')
+  if [ -z "${missing// /}" ]; then return; fi
+  if ! { command -v apt-get >/dev/null && may_install && apt_install "$missing"; }; then
+    say "tests in virtual machines will be skipped: missing $missing"
   fi
+}
+
+may_install() { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }
+
+# apt_install "PACKAGE ..."
+apt_install() {
+  local sudo=
+  [ "$(id -u)" -eq 0 ] || sudo=sudo
   # shellcheck disable=SC2086  # a list of words
   { $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq \
-      --no-install-recommends $missing; } >/dev/null ||
-    die "apt-get could not install: $missing"
-  say "installed: $missing"
+      --no-install-recommends $1; } >/dev/null || return 1
+  say "installed: $1"
 }
 
 check_cmake() {
@@ -78,4 +109,7 @@ build_preset() {
 }
 
 install_missing
+case "$(basename "$0") ${1:-}" in
+  "test.sh all" | "test.sh long") install_missing_for_vm ;;
+esac
 check_cmake

@@ -90,7 +90,9 @@ TEST(MatchNics, each_gpu_gets_the_nic_beside_it) {
   Distances distance;
   for (int gpu = 0; gpu < 8; ++gpu) {
     std::vector<int>& row = distance.emplace_back();
-    for (int nic = 0; nic < 8; ++nic) row.push_back(gpu == nic ? 4 : gpu / 4 == nic / 4 ? 100 : 200);
+    for (int nic = 0; nic < 8; ++nic) {
+      row.push_back(gpu == nic ? 4 : gpu / 4 == nic / 4 ? 100 : 200);
+    }
   }
   EXPECT_EQ(match_nics(distance), (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7}));
 }
@@ -152,16 +154,16 @@ TEST(AssignPorts, matches_each_node_for_itself) {
   const std::vector<PortOffer::Choice> near_0 = {{"mlx5_0", 4}, {"mlx5_1", 100}};
   const std::vector<PortOffer::Choice> near_1 = {{"mlx5_0", 100}, {"mlx5_1", 4}};
   // Ranks of two nodes in turn.
-  EXPECT_EQ(assign_ports({offer("a", near_1), offer("b", near_0), offer("a", near_0),
-                          offer("b", near_1)},
-                         {}),
-            (Names{"mlx5_1", "mlx5_0", "mlx5_0", "mlx5_1"}));
+  EXPECT_EQ(
+      assign_ports({offer("a", near_1), offer("b", near_0), offer("a", near_0), offer("b", near_1)},
+                   {}),
+      (Names{"mlx5_1", "mlx5_0", "mlx5_0", "mlx5_1"}));
 }
 
 TEST(AssignPorts, a_rank_gets_no_port_that_it_does_not_see) {
-  EXPECT_EQ(assign_ports({offer("a", {{"mlx5_0", 0}, {"mlx5_1", 0}}), offer("a", {{"mlx5_0", 0}})},
-                         {}),
-            (Names{"mlx5_1", "mlx5_0"}));
+  EXPECT_EQ(
+      assign_ports({offer("a", {{"mlx5_0", 0}, {"mlx5_1", 0}}), offer("a", {{"mlx5_0", 0}})}, {}),
+      (Names{"mlx5_1", "mlx5_0"}));
   EXPECT_EQ(refusal(ExitCode::kUnavailable,
                     {offer("a", {{"mlx5_0", 0}, {"mlx5_1", 0}}), offer("a", {{"mlx5_0", 0}}),
                      offer("a", {{"mlx5_0", 0}}), offer("a", {{"mlx5_0", 0}})},

@@ -36,7 +36,7 @@ std::string refusal(F f) {
 
 TEST(ChooseGid, prefers_rocev2_of_an_ipv4_address) {
   const std::vector<ibv_gid_entry> gids = {
-      gid(0, kV1, "fe80::1"), gid(1, kV2, "fe80::1"),           gid(2, kV1, "::ffff:10.1.0.7"),
+      gid(0, kV1, "fe80::1"), gid(1, kV2, "fe80::1"),         gid(2, kV1, "::ffff:10.1.0.7"),
       gid(3, kV2, "fd00::7"), gid(4, kV2, "::ffff:10.1.0.7"), gid(5, kV2, "::ffff:10.2.0.7")};
   const std::span<const ibv_gid_entry> all(gids);
   EXPECT_EQ(choose_gid(all, true, -1).gid_index, 4U);
@@ -88,9 +88,10 @@ TEST(CheckLimits, refuses_with_the_numbers) {
   const auto refused = [](const MeshNeeds& needs) {
     return refusal([&] { check_limits("mlx5_0", limits(), needs); });
   };
-  EXPECT_EQ(refused({.num_qps = 1008}),
-            "verbs: mlx5_0: 1008 queue pairs (max_qp) are needed, the device has at most 256; fewer "
-            "--qps-per-peer, or fewer ranks on this device");
+  EXPECT_EQ(
+      refused({.num_qps = 1008}),
+      "verbs: mlx5_0: 1008 queue pairs (max_qp) are needed, the device has at most 256; fewer "
+      "--qps-per-peer, or fewer ranks on this device");
   EXPECT_EQ(refused({.send_depth = 8192}),
             "verbs: mlx5_0: 8192 work requests per queue pair (max_qp_wr) are needed, the device "
             "has at most 4096; a smaller send queue");

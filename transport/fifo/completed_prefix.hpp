@@ -6,8 +6,8 @@
 
 namespace llep {
 
-/// How far the work of a ring is complete, while it completes group by group and not in order. Groups
-/// are opened in the order of their first work; each knows the ring position before that.
+/// How far the work of a ring is complete, while it completes group by group and not in order.
+/// Groups are opened in the order of their first work; each knows the ring position before that.
 class CompletedPrefix {
  public:
   /// `begin`: the `end` of the work taken before the group's first. Returns the group's number.

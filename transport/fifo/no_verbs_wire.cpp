@@ -15,8 +15,7 @@ constexpr const char* kWhy =
 std::optional<std::string> why_no_verbs() { return kWhy; }
 
 MakeProxyWires make_verbs_wires(const VerbsOptions& /*options*/, const VerbsRank& /*rank*/) {
-  return [](Communicator& /*world*/, const FarHeap& /*heap*/,
-            const ChannelMap& /*map*/) {
+  return [](Communicator& /*world*/, const FarHeap& /*heap*/, const ChannelMap& /*map*/) {
     return same_everywhere([]() -> ProxyWires { throw Error(ExitCode::kUnavailable, kWhy); });
   };
 }

@@ -19,17 +19,17 @@ std::optional<std::string> why_no_verbs();
 /// responder executes requests, and places the bytes of writes, in the order in which they were
 /// posted (InfiniBand Architecture 1.4, 9.5 "Transaction Ordering": requests of one send queue are
 /// executed in order). The bytes travel on from the adapter to memory as posted PCIe writes, which
-/// do not pass each other unless they carry the relaxed ordering attribute (PCI Express Base 2.4.1);
-/// the heap is registered without it. So whoever sees a signal's word sees the rows before it; the
-/// word itself is 8 aligned bytes of one packet, which arrive whole. That a poller may rely on this
-/// is no promise of the InfiniBand architecture but a property of adapters: mlx5's default, gone
-/// with out-of-order placement or relaxed ordering forced by firmware. There signals must be atomics
-/// (signal_atomic, always with relaxed_ordering): the responder executes an atomic after all
-/// earlier writes have been placed. It adds the difference to the last value this rank, the word's
-/// only writer, wrote there.
+/// do not pass each other unless they carry the relaxed ordering attribute (PCI Express
+/// Base 2.4.1); the heap is registered without it. So whoever sees a signal's word sees the rows
+/// before it; the word itself is 8 aligned bytes of one packet, which arrive whole. That a poller
+/// may rely on this is no promise of the InfiniBand architecture but a property of adapters: mlx5's
+/// default, gone with out-of-order placement or relaxed ordering forced by firmware. There signals
+/// must be atomics (signal_atomic, always with relaxed_ordering): the responder executes an atomic
+/// after all earlier writes have been placed. It adds the difference to the last value this rank,
+/// the word's only writer, wrote there.
 ///
-/// soft-RoCE copies packets in order with memcpy, ascending: a word of an epoch that grows is never
-/// seen larger than either of its values.
+/// soft-RoCE (x86) copies packets to memory one after the other, each from its first byte to its
+/// last: of a word that only grows, a poller never sees more than was written.
 MakeProxyWires make_verbs_wires(const VerbsOptions& options, const VerbsRank& rank);
 
 }  // namespace llep

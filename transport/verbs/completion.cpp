@@ -31,10 +31,8 @@ const char* what_to_look_at(ibv_wc_status status) {
     case IBV_WC_REM_OP_ERR:
       return "the peer's adapter cannot carry this out: are atomics supported and permitted there "
              "(--signal write)?";
-    case IBV_WC_FATAL_ERR:
-      return "the adapter failed: dmesg";
-    default:
-      return "dmesg on both nodes may say more";
+    case IBV_WC_FATAL_ERR: return "the adapter failed: dmesg";
+    default: return "dmesg on both nodes may say more";
   }
 }
 

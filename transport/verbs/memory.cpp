@@ -80,10 +80,11 @@ RegisteredMemory register_memory(ibv_pd* pd, const VerbsMemory& memory,
     UniqueMr mr = register_plain(pd, memory, access, no_peermem);
     if (mr) return registered(std::move(mr), memory, "peer memory");
   }
-  refuse(memory, fmt::format("dma-buf: {}; peer memory: {} (--mr-mode {}). dma-buf needs Linux 5.12 "
-                             "and the open GPU kernel modules, peer memory modprobe "
-                             "nvidia-peermem; --mr-mode host goes through host memory",
-                             no_dmabuf, no_peermem, to_string(mode)));
+  refuse(memory,
+         fmt::format("dma-buf: {}; peer memory: {} (--mr-mode {}). dma-buf needs Linux 5.12 "
+                     "and the open GPU kernel modules, peer memory modprobe "
+                     "nvidia-peermem; --mr-mode host goes through host memory",
+                     no_dmabuf, no_peermem, to_string(mode)));
 }
 
 }  // namespace llep

@@ -22,7 +22,7 @@ struct VerbsMemory {
 struct RegisteredMemory {
   UniqueMr mr;
   std::uint64_t address = 0;  // as work requests name its first byte
-  std::string how;  // "host memory", "dma-buf", "peer memory"
+  std::string how;            // "host memory", "dma-buf", "peer memory"
 };
 
 /// Registers it, device memory as options.mr_mode says, without relaxed ordering unless asked for.

@@ -74,8 +74,8 @@ void MeshMaker::open(const ChosenPort& chosen, const VerbsMemory& heap) {
                 .cq_entries = std::max(kLeastCompletions, most_qps),
                 .bytes = heap.bytes,
                 .atomics = options_.atomic_signals()});
-  mesh_.cq_entries = std::clamp(most_qps * options_.send_depth, kLeastCompletions,
-                                mesh_.device.limits.max_cqe);
+  mesh_.cq_entries =
+      std::clamp(most_qps * options_.send_depth, kLeastCompletions, mesh_.device.limits.max_cqe);
   mesh_.heap = register_memory(mesh_.device.pd.get(), heap, options_);
 }
 
@@ -106,11 +106,11 @@ void MeshMaker::check_link_layer(int self, int peer) const {
     return mesh_.ranks[static_cast<std::size_t>(rank)].link_layer;
   };
   if (layer(self) == layer(peer)) return;
-  throw Error(ExitCode::kUnavailable,
-              fmt::format("verbs: {} is {}, the port of rank {} is not; name ports of one kind "
-                          "with --nic-map",
-                          mesh_.device.name, mesh_.device.ethernet() ? "Ethernet" : "InfiniBand",
-                          peer));
+  throw Error(
+      ExitCode::kUnavailable,
+      fmt::format("verbs: {} is {}, the port of rank {} is not; name ports of one kind "
+                  "with --nic-map",
+                  mesh_.device.name, mesh_.device.ethernet() ? "Ethernet" : "InfiniBand", peer));
 }
 
 void MeshMaker::connect(int self, const std::vector<std::uint32_t>& qpns_of_all) {

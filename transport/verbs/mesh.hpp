@@ -24,31 +24,31 @@ struct MeshPlan {
 struct VerbsMesh {
   VerbsDevice device;
   RegisteredMemory heap;
-  std::vector<UniqueCq> cqs;         // [num_cqs]
-  std::vector<UniqueQp> qps;         // [num_ranks * channels_per_peer], null where not far
-  std::vector<Endpoint> ranks;       // [num_ranks]
-  std::vector<bool> far;             // [num_ranks] peers that it reaches
+  std::vector<UniqueCq> cqs;    // [num_cqs]
+  std::vector<UniqueQp> qps;    // [num_ranks * channels_per_peer], null where not far
+  std::vector<Endpoint> ranks;  // [num_ranks]
+  std::vector<bool> far;        // [num_ranks] peers that it reaches
   int channels_per_peer = 1;
-  int cq_entries = 0;                // of each
+  int cq_entries = 0;                    // of each
   std::uint32_t most_message_bytes = 0;  // of one work request
-  std::string warning;               // about the choice of the port; empty: none
+  std::string warning;                   // about the choice of the port; empty: none
 
   ibv_qp* qp(int peer, int channel) const {
     return qps[static_cast<std::size_t>(peer * channels_per_peer + channel)].get();
   }
 };
 
-/// Collective, in local phases followed by agreement: all ranks are connected, or all throw the same
-/// Error, kUnavailable where the machine cannot do it.
+/// Collective, in local phases followed by agreement: all ranks are connected, or all throw the
+/// same Error, kUnavailable where the machine cannot do it.
 std::shared_ptr<VerbsMesh> connect_mesh(Communicator& world, const VerbsOptions& options,
                                         const VerbsRank& rank, const VerbsMemory& heap,
                                         const MeshPlan& plan);
 
 /// What a mesh takes of a device.
 struct MeshNeeds {
-  int num_qps = 0;        // of all ranks that share the device
+  int num_qps = 0;  // of all ranks that share the device
   int send_depth = 0;
-  int cq_entries = 0;     // at least, of one completion queue
+  int cq_entries = 0;  // at least, of one completion queue
   std::uint64_t bytes = 0;
   bool atomics = false;
 };

@@ -23,8 +23,9 @@ std::vector<std::string> parts(const std::string& path) {
 
 /// Ways to give one more rank a NIC: taking a NIC may move a rank that has it to another one.
 struct Ways {
-  std::vector<int> cost;     // [num_nics] of having taken the NIC, moves included
-  std::vector<int> evicted;  // [num_nics] the rank that would come here from its NIC; -1: the new one
+  std::vector<int> cost;  // [num_nics] of having taken the NIC, moves included
+  std::vector<int>
+      evicted;  // [num_nics] the rank that would come here from its NIC; -1: the new one
 };
 
 Ways find_ways(const std::vector<std::vector<int>>& distance, const std::vector<int>& nic_of,
@@ -63,8 +64,7 @@ PciPlace place_of(const std::string& sysfs_link) {
 int pci_distance(const PciPlace& a, const PciPlace& b) {
   const auto one = parts(a.path);
   const auto other = parts(b.path);
-  const auto [end, other_end] =
-      std::mismatch(one.begin(), one.end(), other.begin(), other.end());
+  const auto [end, other_end] = std::mismatch(one.begin(), one.end(), other.begin(), other.end());
   if (end != one.begin()) {
     return static_cast<int>((one.end() - end) + (other.end() - other_end));
   }

@@ -35,7 +35,7 @@ struct VerbsOptions {
   bool relaxed_ordering = false;  // lets writes overtake each other on PCIe: signals become atomics
   bool signal_atomic = false;
   int send_depth = 512;  // work requests that a queue pair holds
-  int ack_timeout = 16;  // 4.096 us * 2^16 = 268 ms; after seven retries a peer counts as dead
+  int ack_timeout = 16;  // 4.096 us * 2^16 = 268 ms; after six retries a peer counts as dead
 
   bool atomic_signals() const { return signal_atomic || relaxed_ordering; }
 };

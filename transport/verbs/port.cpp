@@ -87,9 +87,8 @@ std::vector<ibv_gid_entry> gids_of(ibv_context* context, int port) {
   const auto count = ibv_query_gid_table(context, all.data(), all.size(), 0);
   if (count < 0) check(static_cast<int>(-count), "reading the GID table");
   all.resize(static_cast<std::size_t>(count));
-  std::erase_if(all, [&](const ibv_gid_entry& gid) {
-    return static_cast<int>(gid.port_num) != port;
-  });
+  std::erase_if(all,
+                [&](const ibv_gid_entry& gid) { return static_cast<int>(gid.port_num) != port; });
   return all;
 }
 
@@ -133,9 +132,9 @@ std::vector<Port> usable_ports() {
   }
   std::erase_if(ports, [](const Port& port) { return !port.unusable.empty(); });
   if (ports.empty()) {
-    throw Error(ExitCode::kUnavailable,
-                "verbs: no port can be used: " + reasons + "; look at cable, switch and subnet "
-                "manager, for RoCE at the network interface (ip link)");
+    throw Error(ExitCode::kUnavailable, "verbs: no port can be used: " + reasons +
+                                            "; look at cable, switch and subnet "
+                                            "manager, for RoCE at the network interface (ip link)");
   }
   return ports;
 }
@@ -146,8 +145,8 @@ ibv_gid_entry choose_gid(std::span<const ibv_gid_entry> gids, bool ethernet, int
   std::string there_are;
   for (const ibv_gid_entry& gid : gids) {
     there_are += (there_are.empty() ? "" : ", ") + to_string(gid);
-    const int rank = wanted >= 0 ? static_cast<int>(gid.gid_index) == wanted
-                                 : rank_of(gid, ethernet);
+    const int rank =
+        wanted >= 0 ? static_cast<int>(gid.gid_index) == wanted : rank_of(gid, ethernet);
     if (rank <= best_rank) continue;
     best_rank = rank;
     best = &gid;
@@ -193,10 +192,8 @@ VerbsDevice open_port(const Port& port, int gid_index) {
   if (*device == nullptr) {
     throw Error(ExitCode::kUnavailable, "verbs: " + port.device + " is gone");
   }
-  VerbsDevice opened{.name = port.name(),
-                     .place = port.place,
-                     .context = open_device(*device),
-                     .pd = {}};
+  VerbsDevice opened{
+      .name = port.name(), .place = port.place, .context = open_device(*device), .pd = {}};
   ibv_context* context = opened.context.get();
   opened.port_number = port.number;
   check(ibv_query_device(context, &opened.limits), "asking device " + port.device);

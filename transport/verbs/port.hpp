@@ -13,10 +13,10 @@ namespace llep {
 
 /// One port of an RDMA device of this machine.
 struct Port {
-  std::string device = {};      // "mlx5_0"
+  std::string device = {};  // "mlx5_0"
   int number = 1;
-  std::string unusable = {};    // why; empty: it is active, and queue pairs can be connected over it
-  double gigabits = 0;          // per second; 0: unknown
+  std::string unusable = {};  // why; empty: it is active, and queue pairs can be connected over it
+  double gigabits = 0;        // per second; 0: unknown
   PciPlace place = {};
 
   /// "mlx5_0", and ":2" for any port but the first: what --nic-map takes.

@@ -48,9 +48,8 @@ Endpoint endpoint_of(const VerbsDevice& device, const RegisteredMemory& heap) {
   mine.lid = device.port.lid;
   mine.link_layer = device.port.link_layer;
   mine.mtu = static_cast<std::uint8_t>(device.port.active_mtu);
-  mine.reads_under_way = static_cast<std::uint8_t>(
-      std::min({kMostReadsUnderWay, device.limits.max_qp_rd_atom,
-                device.limits.max_qp_init_rd_atom}));
+  mine.reads_under_way = static_cast<std::uint8_t>(std::min(
+      {kMostReadsUnderWay, device.limits.max_qp_rd_atom, device.limits.max_qp_init_rd_atom}));
   return mine;
 }
 
@@ -99,8 +98,8 @@ void connect_qp(ibv_qp* qp, const VerbsDevice& device, const VerbsOptions& optio
   attributes.qp_state = IBV_QPS_RTS;
   attributes.sq_psn = (mine.first_psn + qp->qp_num) & kPsnMask;
   attributes.timeout = static_cast<std::uint8_t>(options.ack_timeout);
-  attributes.retry_cnt = 7;
-  attributes.rnr_retry = 7;
+  attributes.retry_cnt = 6;  // 7 is for ever to soft-RoCE (rxe_comp.c)
+  attributes.rnr_retry = 6;
   attributes.max_rd_atomic = reads;
   error = ibv_modify_qp(qp, &attributes,
                         IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |

@@ -37,9 +37,8 @@ std::string write_offer(const std::vector<Port>& ports, const VerbsRank& mine) {
   PciPlace gpu;
   if (mine.gpu_pci_bus_id) {
     std::string id = *mine.gpu_pci_bus_id;  // sysfs writes small letters
-    std::transform(id.begin(), id.end(), id.begin(), [](unsigned char c) {
-      return static_cast<char>(std::tolower(c));
-    });
+    std::transform(id.begin(), id.end(), id.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     gpu = place_of("/sys/bus/pci/devices/" + id);
   }
   for (const Port& port : ports) {
@@ -131,8 +130,8 @@ std::vector<std::string> assign_ports(const std::vector<PortOffer>& offers,
                                       const std::vector<std::string>& nic_map) {
   std::vector<std::string> names(offers.size());
   for (const Ranks& ranks : ranks_by_node(offers)) {
-    const auto chosen = nic_map.empty() ? match_node(offers, ranks)
-                                        : map_node(nic_map, ranks.size());
+    const auto chosen =
+        nic_map.empty() ? match_node(offers, ranks) : map_node(nic_map, ranks.size());
     for (std::size_t i = 0; i < ranks.size(); ++i) {
       check_offered(offers[ranks[i]], chosen[i], ranks[i], !nic_map.empty());
       names[ranks[i]] = chosen[i];
