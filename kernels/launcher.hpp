@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "kernels/arguments.hpp"
+#include "kernels/probe.hpp"
+#include "kernels/ring_probe.hpp"
 #include "kernels/upkeep.hpp"
 #include "transport/transport.hpp"
 
@@ -17,10 +19,17 @@ class Launcher {
 
   /// Of every grid, and whether all of them run at once.
   virtual int num_blocks() const = 0;
+  virtual int num_warps() const = 0;  // all blocks'
   virtual bool all_resident() const = 0;
+  /// The largest stage of a warp where blocks need no other shared memory.
+  virtual std::uint32_t most_stage_bytes() const = 0;
 
   virtual void dispatch(Halves halves, const AnyWire& wire, const DispatchArgs& args) = 0;
   virtual void combine(Halves halves, const AnyWire& wire, const CombineArgs& args) = 0;
+
+  virtual void ping_pong(const AnyWire& wire, const ProbeArgs& args) = 0;
+  virtual void stream(const AnyWire& wire, const ProbeArgs& args) = 0;
+  virtual void push(const RingProbe& work) = 0;
 
   virtual void fill(const FillRows& work) = 0;
   virtual void poison(const PoisonRows& work) = 0;

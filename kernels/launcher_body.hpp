@@ -41,7 +41,11 @@ class LauncherOn final : public Launcher {
   explicit LauncherOn(Executor executor) : executor_(std::move(executor)) {}
 
   int num_blocks() const override { return executor_.num_blocks(); }
+  int num_warps() const override { return executor_.num_warps(); }
   bool all_resident() const override { return executor_.all_resident(); }
+  std::uint32_t most_stage_bytes() const override {
+    return executor_.most_stage_bytes(0) / kStageStep * kStageStep;
+  }
 
   void dispatch(Halves halves, const AnyWire& wire, const DispatchArgs& args) override {
     std::visit([&](const auto& w) { dispatch_over(halves, w, args); }, wire);
@@ -49,18 +53,27 @@ class LauncherOn final : public Launcher {
   void combine(Halves halves, const AnyWire& wire, const CombineArgs& args) override {
     std::visit([&](const auto& w) { combine_over(halves, w, args); }, wire);
   }
+  void ping_pong(const AnyWire& wire, const ProbeArgs& args) override {
+    std::visit([&](const auto& w) { launch_probe(args, PingPong{w, args}); }, wire);
+  }
+  void stream(const AnyWire& wire, const ProbeArgs& args) override {
+    std::visit([&](const auto& w) { launch_probe(args, Stream{w, args}); }, wire);
+  }
+  void push(const RingProbe& work) override { executor_.launch(kNoStage, work); }
   void fill(const FillRows& work) override { executor_.launch(kNoStage, work); }
   void poison(const PoisonRows& work) override { executor_.launch(kNoStage, work); }
   void expert(const ApplyExpert& work) override { executor_.launch(kNoStage, work); }
   void compare(const CompareRows& work) override { executor_.launch(kNoStage, work); }
 
  private:
-  static constexpr GridShape kNoStage = {.stage_bytes = 128};
+  static constexpr std::uint32_t kStageStep = 128;
+  static constexpr GridShape kNoStage = {.stage_bytes = kStageStep};
 
   /// Stages hold a whole row if they can.
   GridShape grid_for(std::uint32_t row_bytes, std::uint32_t shared_bytes) const {
-    const std::uint32_t most = executor_.most_stage_bytes(shared_bytes) / 128 * 128;
-    const auto row = static_cast<std::uint32_t>(round_up(row_bytes, 128));
+    const std::uint32_t most =
+        executor_.most_stage_bytes(shared_bytes) / kStageStep * kStageStep;
+    const auto row = static_cast<std::uint32_t>(round_up(row_bytes, kStageStep));
     return {.stage_bytes = std::min(row, most), .shared_bytes = shared_bytes};
   }
 
@@ -104,6 +117,11 @@ class LauncherOn final : public Launcher {
       case Halves::kBoth:
         return executor_.launch(grid, CombineBody<Halves::kBoth, W>{wire, args});
     }
+  }
+
+  template <class Probe>
+  void launch_probe(const ProbeArgs& args, const Probe& probe) {
+    executor_.launch(grid_for(args.layout.chunk_bytes, 0), probe);
   }
 
   /// Rows are reduced in parts, about one for each warp.

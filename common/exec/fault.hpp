@@ -16,6 +16,7 @@ enum class WaitPhase : std::int32_t {
   kCombineRow,
   kFifoRoom,   // a free slot of a ring
   kFifoDrain,  // the completion of what was queued
+  kProbe,      // a message of a probe, or the answer to it
 };
 
 constexpr const char* to_string(WaitPhase phase) {
@@ -27,6 +28,7 @@ constexpr const char* to_string(WaitPhase phase) {
     case WaitPhase::kCombineRow: return "combine: row";
     case WaitPhase::kFifoRoom: return "fifo: room in a ring";
     case WaitPhase::kFifoDrain: return "fifo: drain";
+    case WaitPhase::kProbe: return "probe: message";
     case WaitPhase::kNone: break;
   }
   return "none";
