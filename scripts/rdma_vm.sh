@@ -57,7 +57,8 @@ check_programs() {
 get_kernel() {
   local package new
   if [ ! -d "$cache/kernel" ]; then
-    package=$(apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends:/ {print $2; exit}')
+    package=$(apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends:/ {print $2; exit}') ||
+      package=
     [ -n "$package" ] || skip "apt knows no package linux-image-amd64 (Debian's; apt-get update)"
     mkdir -p "$cache"
     new=$(mktemp -d -p "$cache")
@@ -131,14 +132,16 @@ GUEST
 
 # Guests of a cluster reach each other by name and by ssh.
 guest_cluster() {
+  [ -w /root ] || echo 'mount -t tmpfs tmpfs /root'  # what this user cannot see, guests cannot either
   cat <<'GUEST'
 printf '10.9.0.1 node0\n10.9.0.2 node1\n' >>/etc/hosts
+rm -f /etc/shadow; echo 'root:*:1::::::' >/etc/shadow  # sshd refuses an account that is locked
 mkdir -p /root/.ssh /run/sshd
 cp /mnt/key.pub /root/.ssh/authorized_keys; cp /mnt/key /root/.ssh/id_ed25519
-printf 'Host node*\n  StrictHostKeyChecking no\n  LogLevel ERROR\n' >/root/.ssh/config
+printf 'Host node*\n  StrictHostKeyChecking no\n  BatchMode yes\n  LogLevel ERROR\n' >/root/.ssh/config
 chown -R root:root /root/.ssh; chmod 700 /root /root/.ssh; chmod 600 /root/.ssh/*
-ssh-keygen -A >/dev/null; echo 'ulimit -l unlimited' >>/root/.bashrc
-/usr/sbin/sshd -o StrictModes=no -o UsePAM=no -o PermitRootLogin=yes
+echo 'ulimit -l unlimited' >>/root/.bashrc
+/usr/sbin/sshd -f /dev/null -h /root/.ssh/id_ed25519 -o StrictModes=no -o PermitRootLogin=yes
 GUEST
 }
 
@@ -172,7 +175,7 @@ boot() {  # INDEX NETWORK-ARGUMENT...
     -kernel "$cache/kernel/boot/vmlinuz-$version" -initrd "$initrd" \
     -append "console=ttyS0 quiet panic=-1" \
     -virtfs local,path=/,mount_tag=files,security_model=none,readonly=on,multidevs=remap \
-    -virtfs "local,path=$work/$index,mount_tag=job,security_model=none"
+    -virtfs "local,path=$work/$index,mount_tag=job,security_model=none" 2>"$work/errors$index"
 }
 
 link() {  # HOW INDEX: arguments of this end of the private link
@@ -212,8 +215,8 @@ wait "${pids[-1]}" || true
 touch "$work"/1/stop 2>/dev/null || true
 cat "$work/0/out" 2>/dev/null || true
 if [ ! -f "$work/0/code" ]; then
-  echo "rdma_vm.sh: the command did not end within $limit s; the console ends:" >&2
-  tail -n 5 "$work/console0" >&2 || true
+  echo "rdma_vm.sh: the command did not end within $limit s; console and QEMU end:" >&2
+  tail -q -n 5 "$work/console0" "$work"/errors? >&2 || true
   exit 124
 fi
 exit "$(cat "$work/0/code")"

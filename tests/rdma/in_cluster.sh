@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# in_cluster.sh FOLDER: what runs on node0 of "scripts/rdma_vm.sh cluster", with the programs in
+# FOLDER: ranks on both nodes, so that work is under way for some time. All in one boot; ends with 1
+# if anything failed.
+
+# shellcheck source=tests/rdma/expect.sh
+source "$(dirname "$0")/expect.sh"
+bin=$1
+mpirun=(mpirun --hostfile "$LLEP_VM_HOSTFILE" --mca mpi_yield_when_idle 1)
+
+expect 0 "wire verbs, 2 nodes" "${mpirun[@]}" -np 4 "$bin/verbs_wire_test" \
+  --gtest_filter='*/write:*/atomic:*several*:*gone*'
+exit "$failed"
