@@ -42,7 +42,9 @@ cpus=${cpus:-$((3 - guests))}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/llep-rdma-vm
 
 # needs PROGRAM PACKAGE
-needs() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || skip "$1 is missing: apt-get install $2"; }
+needs() {
+  command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || skip "$1 is missing: apt-get install $2"
+}
 
 check_programs() {
   needs qemu-system-x86_64 qemu-system-x86
@@ -57,7 +59,7 @@ check_programs() {
 get_kernel() {
   local package new
   if [ ! -d "$cache/kernel" ]; then
-    package=$(apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends:/ {print $2; exit}') ||
+    package=$(apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends:/ {print $2}') ||
       package=
     [ -n "$package" ] || skip "apt knows no package linux-image-amd64 (Debian's; apt-get update)"
     mkdir -p "$cache"
@@ -132,13 +134,15 @@ GUEST
 
 # Guests of a cluster reach each other by name and by ssh.
 guest_cluster() {
-  [ -w /root ] || echo 'mount -t tmpfs tmpfs /root'  # what this user cannot see, guests cannot either
+  # What this user cannot see, guests cannot see either.
+  [ -w /root ] || echo 'mount -t tmpfs tmpfs /root'
   cat <<'GUEST'
 printf '10.9.0.1 node0\n10.9.0.2 node1\n' >>/etc/hosts
 rm -f /etc/shadow; echo 'root:*:1::::::' >/etc/shadow  # sshd refuses an account that is locked
 mkdir -p /root/.ssh /run/sshd
 cp /mnt/key.pub /root/.ssh/authorized_keys; cp /mnt/key /root/.ssh/id_ed25519
-printf 'Host node*\n  StrictHostKeyChecking no\n  BatchMode yes\n  LogLevel ERROR\n' >/root/.ssh/config
+printf '%s\n' 'Host node*' 'StrictHostKeyChecking no' 'BatchMode yes' 'LogLevel ERROR' \
+  >/root/.ssh/config
 chown -R root:root /root/.ssh; chmod 700 /root /root/.ssh; chmod 600 /root/.ssh/*
 echo 'ulimit -l unlimited' >>/root/.bashrc
 /usr/sbin/sshd -f /dev/null -h /root/.ssh/id_ed25519 -o StrictModes=no -o PermitRootLogin=yes
