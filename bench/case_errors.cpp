@@ -19,9 +19,22 @@ ErrorValue text_value(const std::string& text) {
   return text.empty() ? ErrorValue() : ErrorValue(text);
 }
 
+std::string describe_fifo(const FaultRecord& fault, double timeout_ms) {
+  const bool room = fault.phase == WaitPhase::kFifoRoom;
+  std::string line = fmt::format(
+      "rank {}: {}: waited {:g} ms: {} of {} descriptors have been {}; the proxy thread or its "
+      "wire stands still",
+      fault.rank, to_string(fault.phase), timeout_ms, fault.seen, fault.expected,
+      room ? "read" : "completed");
+  return line + (fault.peer < 0 ? "" : fmt::format(" (the next is for rank {})", fault.peer));
+}
+
 }  // namespace
 
 std::string describe(const FaultRecord& fault, double timeout_ms) {
+  if (fault.phase == WaitPhase::kFifoRoom || fault.phase == WaitPhase::kFifoDrain) {
+    return describe_fifo(fault, timeout_ms);
+  }
   std::string line = fmt::format("rank {}: {}: waited {:g} ms for rank {}", fault.rank,
                                  to_string(fault.phase), timeout_ms, fault.peer);
   if (fault.expert >= 0) line += fmt::format(", expert {}", fault.expert);

@@ -19,13 +19,14 @@ namespace {
 constexpr const char* kSummary =
     "Benchmarks of mixture-of-experts dispatch and combine. Start with mpirun, one process a "
     "device.";
-constexpr const char* kRunFooter =
+constexpr const char* kInjectFooter =
     "FAULT is KIND:rank=R,iter=I|all[,us=N][,op=dispatch|combine]; KIND is corrupt, drop, "
     "misroute,\n"
     "delay (us: its length, 1000 if not given), hang, kill, or of proxies stall or break; timed\n"
-    "iterations count from 0.\n"
-    "Every option is also an environment variable (--num-tokens: LLEP_NUM_TOKENS) and a key of\n"
-    "the config file (\"num-tokens\"). Command line > environment > config > default.\n"
+    "iterations count from 0.\n";
+constexpr const char* kFooter =
+    "Every option is also an environment variable (--timeout-ms: LLEP_TIMEOUT_MS) and a key of\n"
+    "the config file (\"timeout-ms\"). Command line > environment > config > default.\n"
     "Exit codes: 0 ok, 1 internal error, 2 usage, 3 wrong data, 4 deadline passed,\n"
     "5 transport or device unavailable.";
 
@@ -59,38 +60,45 @@ CLI::Option* add_key(CLI::App& app, const OptionKey& key) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-/// `llep run` on the command line, before any value is read.
-class RunCommand {
+/// What one key alone cannot say.
+void check_injection(const RunOptions& options) {
+  if (options.inject && options.inject->iteration.value_or(0) >= options.iters) {
+    usage_error(fmt::format("--inject: iter={} is not below --iters {}",
+                            *options.inject->iteration, options.iters));
+  }
+  const bool found_by_checks =
+      options.inject && (options.inject->kind == Injection::Kind::kCorrupt ||
+                         options.inject->kind == Injection::Kind::kMisroute);
+  if (found_by_checks && options.check.kind == CheckPolicy::Kind::kOff) {
+    usage_error(fmt::format("--inject: only a check finds {}, and --check is off",
+                            to_string(options.inject->kind)));
+  }
+}
+
+/// A subcommand that measures, on the command line, before any value is read.
+class MeasuringCommand {
  public:
-  explicit RunCommand(CLI::App& app)
-      : app_(*app.add_subcommand("run", "Times dispatch and combine, checks every row")) {
-    app_.footer(kRunFooter);
+  MeasuringCommand(CLI::App& app, Subcommand command, const char* name, const char* description)
+      : app_(*app.add_subcommand(name, description)), command_(command) {
     app_.get_formatter()->column_width(36);  // the longest option with its default
     config_ = app_.add_option("--config")
                   ->description("options as JSON, keyed by their long names")
                   ->type_name("FILE");
-    for (const OptionKey& key : run_keys()) options_.emplace_back(&key, add_key(app_, key));
+    for (const OptionKey& key : keys_of(command)) options_.emplace_back(&key, add_key(app_, key));
   }
 
+  CLI::App& app() { return app_; }
   bool given() const { return app_.parsed(); }
 
   RunOptions options(const Environment& environment) const {
     RunOptions options;
+    options.command = command_;
+    const auto& keys = keys_of(command_);
     const std::string config = config_path(environment);
-    if (!config.empty()) apply_settings(read_config(config), options);
-    apply_settings(read_environment(environment), options);
+    if (!config.empty()) apply_settings(read_config(config, keys), options);
+    apply_settings(read_environment(environment, keys), options);
     apply_settings(settings(), options);
-    if (options.inject && options.inject->iteration.value_or(0) >= options.iters) {
-      usage_error(fmt::format("--inject: iter={} is not below --iters {}",
-                              *options.inject->iteration, options.iters));
-    }
-    const bool found_by_checks =
-        options.inject && (options.inject->kind == Injection::Kind::kCorrupt ||
-                           options.inject->kind == Injection::Kind::kMisroute);
-    if (found_by_checks && options.check.kind == CheckPolicy::Kind::kOff) {
-      usage_error(fmt::format("--inject: only a check finds {}, and --check is off",
-                              to_string(options.inject->kind)));
-    }
+    check_injection(options);
     return options;
   }
 
@@ -110,6 +118,7 @@ class RunCommand {
   }
 
   CLI::App& app_;
+  Subcommand command_;
   CLI::Option* config_ = nullptr;
   std::vector<std::pair<const OptionKey*, CLI::Option*>> options_;
 };
@@ -134,7 +143,12 @@ Command parse_command_line(int argc, const char* const* argv, const Environment&
   CLI::App app(kSummary, "llep");
   app.require_subcommand(0, 1);  // none: said below in our words
   app.set_version_flag("--version", fmt::format("llep {} ({})", kVersion, kGitRevision));
-  const RunCommand run(app);
+  MeasuringCommand run(app, Subcommand::kRun, "run",
+                       "Times dispatch and combine, checks every row");
+  run.app().footer(std::string(kInjectFooter) + kFooter);
+  MeasuringCommand floors(app, Subcommand::kFloors, "floors",
+                          "Times what transports cost without routing and rows");
+  floors.app().footer(kFooter);
   const CLI::App& list = *app.add_subcommand("list", "What this binary has: executors, transports");
   try {
     app.parse(argc, argv);
@@ -146,6 +160,7 @@ Command parse_command_line(int argc, const char* const* argv, const Environment&
     usage_error(fmt::format("{} (see llep --help, llep run --help)", error.what()));
   }
   if (list.parsed()) return PrintText{list_text()};
+  if (floors.given()) return floors.options(environment);
   if (!run.given()) usage_error("what to do is missing, such as llep run (see llep --help)");
   return run.options(environment);
 }

@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Beside the run keys' own.
+/// Beside the keys' own.
 constexpr std::array kRecordedVariables = {
     "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_MAX_CONNECTIONS",
     "CUDA_MODULE_LOADING",  "OMPI_MCA_btl",
@@ -88,7 +88,9 @@ Environment recorded_environment(const Environment& environment) {
     if (found != environment.end()) recorded.insert(*found);
   };
   for (const char* name : kRecordedVariables) record(name);
-  for (const OptionKey& key : run_keys()) record(key.environment_name());
+  for (const Subcommand command : {Subcommand::kRun, Subcommand::kFloors}) {
+    for (const OptionKey& key : keys_of(command)) record(key.environment_name());
+  }
   record("LLEP_CONFIG");
   return recorded;
 }

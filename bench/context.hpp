@@ -43,7 +43,7 @@ const char* to_string(ExecutorKind executor);  // "host", "cuda"
 /// "2026-01-31T12:00:00Z"
 std::string utc_time(std::chrono::system_clock::time_point time);
 
-/// The few variables that change what is measured: run keys and an explicit list. Never all.
+/// The few variables that change what is measured: keys and an explicit list. Never all.
 Environment recorded_environment(const Environment& environment);
 
 /// The block `context`. With options.anonymous it holds no host name, UUID or path.

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "bench/cli.hpp"
+#include "bench/floors_command.hpp"
 #include "bench/run_command.hpp"
 #include "common/mpi_session.hpp"
 
@@ -23,15 +24,30 @@ bool launched_as_rank() {
                      [](const char* name) { return std::getenv(name) != nullptr; });
 }
 
+/// What a rank was told to do, as a number.
+int number_of(const Command& command) {
+  const auto* options = std::get_if<RunOptions>(&command);
+  return options == nullptr ? -1 : static_cast<int>(options->command);
+}
+
 /// A rank that printed its help and left would keep the others waiting for it.
-void agree_on_command(Communicator& world, bool prints_text) {
-  const auto all = gather_all(world, static_cast<char>(prints_text));
-  const auto other = std::find(all.begin(), all.end(), static_cast<char>(all.front() == 0));
+void agree_on_command(Communicator& world, int command) {
+  const auto all = gather_all(world, command);
+  const auto other =
+      std::find_if(all.begin(), all.end(), [&](int one) { return one != all.front(); });
   if (other == all.end()) return;
   throw Error(ExitCode::kUsage,
-              fmt::format("rank {} was given another command than rank 0 (help or version on one "
-                          "of them); start all ranks alike",
+              fmt::format("rank {} was given another command than rank 0 (such as help on one of "
+                          "them); start all ranks alike",
                           other - all.begin()));
+}
+
+ExitCode measure(MpiCommunicator& world, const RunOptions& options) {
+  switch (options.command) {
+    case Subcommand::kRun: return run_command(world, options);
+    case Subcommand::kFloors: break;
+  }
+  return floors_command(world, options);
 }
 
 /// Where ranks differ in their command lines, rank 0 says what is wrong with the lowest bad one.
@@ -39,8 +55,8 @@ int run(const Command& command, const Error* bad_usage, MpiCommunicator& world) 
   try {
     agree(world, bad_usage);
     const auto* text = std::get_if<PrintText>(&command);
-    same_everywhere([&] { agree_on_command(world, text != nullptr); });
-    if (text == nullptr) return static_cast<int>(run_command(world, std::get<RunOptions>(command)));
+    same_everywhere([&] { agree_on_command(world, number_of(command)); });
+    if (text == nullptr) return static_cast<int>(measure(world, std::get<RunOptions>(command)));
     if (world.rank() == 0) std::fputs(text->text.c_str(), stdout);
     return 0;
   } catch (const Error& error) {

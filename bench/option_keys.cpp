@@ -24,6 +24,10 @@ constexpr std::array kPhases = {Phases::kFused, Phases::kSplit};
 constexpr std::array kOps = {Op::kDispatch, Op::kCombine, Op::kPair};
 constexpr std::array kDevices = {DeviceChoice::kAuto, DeviceChoice::kCuda, DeviceChoice::kHost};
 constexpr std::array kBindings = {Binding::kAuto, Binding::kNone};
+constexpr std::array kFifoWires = {FifoWireChoice::kAuto, FifoWireChoice::kVerbs,
+                                   FifoWireChoice::kMpi};
+constexpr std::array kSignals = {SignalMode::kWrite, SignalMode::kAtomic};
+constexpr std::array kMrModes = {MrMode::kAuto, MrMode::kDmabuf, MrMode::kPeermem, MrMode::kHost};
 constexpr std::array kPayloads = {Payload::kHash, Payload::kReference};
 
 /// What the help says of a key; the rest follows from the member's type.
@@ -196,6 +200,12 @@ void add_device(std::vector<OptionKey>& keys) {
 void add_transport(std::vector<OptionKey>& keys) {
   using O = RunOptions;
   constexpr const char* kTransport = "Transport";
+  keys.push_back(choice({"fifo-wire", "", kTransport, "NAME",
+                         "what proxies use: verbs, mpi, auto (verbs if all ranks have a port)"},
+                        &O::fifo_wire, kFifoWires));
+  keys.push_back(choice_axis({"signal", "", kTransport, "LIST",
+                              "of adapters: write, or atomic (needs no ordered writes)"},
+                             &O::signals, kSignals));
   keys.push_back(scalar(
       {"fifo-depth", "", kTransport, "N", "descriptors of a proxy's ring, a power of two"},
       &O::fifo_depth, parse_power_of_two, [](int value) { return value; }));
@@ -204,13 +214,35 @@ void add_transport(std::vector<OptionKey>& keys) {
                         [](const std::string& text) { return parse_int(text, 1, kMaxProxies); },
                         [](int value) { return value; }));
   keys.push_back(scalar(
-      {"qps-per-peer", "", kTransport, "N", "channels (queue pairs) to each far peer"},
+      {"qps-per-peer", "", kTransport, "N|experts", "channels (queue pairs) to each far peer"},
       &O::qps_per_peer,
-      [](const std::string& text) { return parse_int(text, 1, kMaxFifoChannels); },
-      [](int value) { return value; }));
+      [](const std::string& text) {
+        return text == "experts" ? 0 : parse_int(text, 1, kMaxFifoChannels);
+      },
+      [](int value) { return value == 0 ? Json("experts") : Json(value); }));
   keys.push_back(int_scalar({"ranks-per-node", "", kTransport, "N",
                              "pretend that so many ranks share a node, to test hybrids; 0: real"},
                             &O::ranks_per_node, 0));
+}
+
+void add_adapters(std::vector<OptionKey>& keys) {
+  using O = RunOptions;
+  constexpr const char* kAdapters = "Adapters (verbs)";
+  keys.push_back(axis(
+      {"nic-map", "", kAdapters, "LIST",
+       "port of each rank of a node, such as mlx5_0,mlx5_1:2; if not given nearest to the GPUs"},
+      &O::nic_map, [](const std::string& text) { return text; },
+      [](const std::string& name) { return name; }));
+  keys.push_back(int_scalar({"gid-index", "", kAdapters, "N", "-1: RoCEv2 over IPv4 if there is one"},
+                            &O::gid_index, -1));
+  keys.push_back(int_scalar({"sl", "", kAdapters, "N", "service level"}, &O::service_level, 0));
+  keys.push_back(int_scalar({"tc", "", kAdapters, "N", "traffic class"}, &O::traffic_class, 0));
+  keys.push_back(choice({"mr-mode", "", kAdapters, "NAME",
+                         "how memory is registered: auto, dmabuf, peermem, host"},
+                        &O::mr_mode, kMrModes));
+  keys.push_back(flag({"relaxed-ordering", "", kAdapters, "",
+                       "let writes pass each other on PCIe; signals become atomics"},
+                      &O::relaxed_ordering));
 }
 
 void add_measurement(std::vector<OptionKey>& keys) {
@@ -269,6 +301,7 @@ std::vector<OptionKey> make_run_keys() {
   add_axes(keys);
   add_device(keys);
   add_transport(keys);
+  add_adapters(keys);
   add_measurement(keys);
   add_routing_and_checks(keys);
   add_output(keys);

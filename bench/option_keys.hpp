@@ -10,7 +10,7 @@
 
 namespace llep {
 
-/// One option of `llep run`: the same on the command line, in the environment and in a config.
+/// One option of a subcommand: the same on the command line, in the environment and in a config.
 struct OptionKey {
   enum class Kind {
     kFlag,    // true or false; its bare name on the command line means true
@@ -34,7 +34,9 @@ struct OptionKey {
   std::string environment_name() const;
 };
 
-/// All keys of RunOptions in the order of the help.
+/// In the order of the help.
 const std::vector<OptionKey>& run_keys();
+const std::vector<OptionKey>& floors_keys();
+const std::vector<OptionKey>& keys_of(Subcommand command);
 
 }  // namespace llep

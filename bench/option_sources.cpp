@@ -18,8 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const OptionKey* find_key(const std::string& name) {
-  const auto& keys = run_keys();
+const OptionKey* find_key(const std::string& name, const std::vector<OptionKey>& keys) {
   const auto found = std::find_if(keys.begin(), keys.end(),
                                   [&](const OptionKey& key) { return key.name == name; });
   return found == keys.end() ? nullptr : &*found;
@@ -85,9 +84,10 @@ Environment process_environment() {
   return environment;
 }
 
-std::vector<Setting> read_environment(const Environment& environment) {
+std::vector<Setting> read_environment(const Environment& environment,
+                                      const std::vector<OptionKey>& keys) {
   std::vector<Setting> settings;
-  for (const OptionKey& key : run_keys()) {
+  for (const OptionKey& key : keys) {
     const auto found = environment.find(key.environment_name());
     if (found == environment.end() || found->second.empty()) continue;  // empty: as if unset
     settings.push_back({&key, key.environment_name(), {found->second}});
@@ -95,12 +95,12 @@ std::vector<Setting> read_environment(const Environment& environment) {
   return settings;
 }
 
-std::vector<Setting> read_config(const std::string& path) {
+std::vector<Setting> read_config(const std::string& path, const std::vector<OptionKey>& keys) {
   const Json config = load(path);
   if (!config.is_object()) usage_error(fmt::format("config {}: not an object of keys", path));
   std::vector<Setting> settings;
   for (const auto& [name, value] : config.items()) {
-    const OptionKey* key = find_key(name);
+    const OptionKey* key = find_key(name, keys);
     if (key == nullptr) usage_error(fmt::format("config {}: unknown key '{}'", path, name));
     if (value.is_null()) continue;  // as if not there
     const std::string origin = fmt::format("config {}: {}", path, name);

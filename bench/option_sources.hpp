@@ -20,9 +20,10 @@ struct Setting {
   std::vector<std::string> values;
 };
 
-/// All that one source says. Throws Error(kUsage) naming what is unknown or of no use.
-std::vector<Setting> read_environment(const Environment& environment);
-std::vector<Setting> read_config(const std::string& path);
+/// All that one source says of the keys. Throws Error(kUsage) naming what is unknown or of no use.
+std::vector<Setting> read_environment(const Environment& environment,
+                                      const std::vector<OptionKey>& keys);
+std::vector<Setting> read_config(const std::string& path, const std::vector<OptionKey>& keys);
 
 /// Carries the settings of one source into `options`, over what earlier sources said. Throws
 /// Error(kUsage), the origin in front.

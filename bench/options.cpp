@@ -37,6 +37,15 @@ const char* to_string(DeviceChoice device) {
 
 const char* to_string(Binding binding) { return binding == Binding::kAuto ? "auto" : "none"; }
 
+const char* to_string(FifoWireChoice wire) {
+  switch (wire) {
+    case FifoWireChoice::kAuto: return "auto";
+    case FifoWireChoice::kVerbs: return "verbs";
+    case FifoWireChoice::kMpi: break;
+  }
+  return "mpi";
+}
+
 const char* to_string(Payload payload) { return payload == Payload::kHash ? "hash" : "reference"; }
 
 std::string to_string(const CheckPolicy& check) {
@@ -56,7 +65,7 @@ std::string to_string(const MaskSpec& mask) {
 
 nlohmann::ordered_json to_json(const RunOptions& options) {
   nlohmann::ordered_json json;
-  for (const OptionKey& key : run_keys()) json[key.name] = key.show(options);
+  for (const OptionKey& key : keys_of(options.command)) json[key.name] = key.show(options);
   return json;
 }
 

@@ -10,14 +10,18 @@
 #include "bench/inject.hpp"
 #include "common/axes.hpp"
 #include "kernels/payload.hpp"
+#include "transport/verbs/options.hpp"
 
 namespace llep {
 
 /// The reference test's seed.
 inline constexpr std::uint64_t kDefaultSeed = 0xB3C4;
 
+/// What is asked for; each has its own keys.
+enum class Subcommand { kRun, kFloors };
 enum class DeviceChoice { kAuto, kCuda, kHost };
 enum class Binding { kAuto, kNone };
+enum class FifoWireChoice { kAuto, kVerbs, kMpi };
 
 /// Which timed iterations are verified.
 struct CheckPolicy {
@@ -48,8 +52,10 @@ struct UnevenTokens {
   friend bool operator==(const UnevenTokens&, const UnevenTokens&) = default;
 };
 
-/// Everything `llep run` can be told. Lists are axes of the sweep.
+/// Everything the subcommands that measure can be told. Lists are axes of the sweep.
 struct RunOptions {
+  Subcommand command = Subcommand::kRun;
+
   std::vector<int> num_tokens = {128};  // per rank
   std::vector<int> hidden = {7168};     // elements of a row
   std::vector<int> num_topk = {8};
@@ -71,10 +77,22 @@ struct RunOptions {
   int warmup = 5;
   double timeout_ms = 10'000;  // of every wait
 
-  int fifo_depth = 1024;   // descriptors of each ring
-  int proxy_threads = 1;   // per rank
-  int qps_per_peer = 1;    // channels to each far peer
-  int ranks_per_node = 0;  // 0: the real nodes
+  FifoWireChoice fifo_wire = FifoWireChoice::kAuto;
+  std::vector<SignalMode> signals = {SignalMode::kWrite};
+  int fifo_depth = 4096;       // descriptors of each ring
+  int proxy_threads = 1;       // per rank
+  int qps_per_peer = 1;        // channels to each far peer; 0: one for each expert of a rank
+  int ranks_per_node = 0;      // 0: the real nodes
+  std::vector<std::string> nic_map;
+  int gid_index = -1;          // -1: automatic
+  int service_level = 0;
+  int traffic_class = 0;
+  MrMode mr_mode = MrMode::kAuto;
+  bool relaxed_ordering = false;
+
+  /// Bytes of the messages of floors, multiples of 16; 8 is a signal alone.
+  std::vector<int> sizes = {8,       16,      64,      256,     1 << 10, 1 << 12,
+                            1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24};
 
   bool zero_copy = false;      // the expert writes straight into combine's send window
 
@@ -96,11 +114,13 @@ struct RunOptions {
 
 const char* to_string(DeviceChoice device);
 const char* to_string(Binding binding);
+const char* to_string(FifoWireChoice wire);
 const char* to_string(Payload payload);
 std::string to_string(const CheckPolicy& check);  // "every:10"
 std::string to_string(const MaskSpec& mask);      // "10", "0.1"
 
-/// All effective options by their long names; read back by --config it gives the same options.
+/// All effective options of the subcommand by their long names; read back by --config it gives the
+/// same options.
 nlohmann::ordered_json to_json(const RunOptions& options);
 
 /// Equal exactly where all effective options are: what ranks compare before they start.

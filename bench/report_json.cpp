@@ -88,7 +88,7 @@ Json config_json(const Case& one, const RunOptions& options) {
           {"dispatch_dtype", to_string(one.dtype)},
           {"dispatch_copies", to_string(one.copies)},
           {"phases", to_string(one.phases)},
-          {"mode", mode_label(options)},
+          {"mode", mode_label(one, options)},
           {"num_ranks", one.shape.num_ranks},
           {"num_experts", one.shape.num_experts},
           {"num_topk", one.shape.num_topk},
@@ -117,7 +117,7 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
   const CaseStatus status = op_status(result, op);
   const bool timed = found != nullptr && measured(*found);
   const bool explained = status != CaseStatus::kOk && !result.reason.empty();
-  return {{"name", case_name(which, op, mode_label(options), routing_label(options))},
+  return {{"name", case_name(which, op, mode_label(which, options), routing_label(options))},
           {"op", to_string(op)},
           {"transport", which.transport},
           {"executor", to_string(context.executor)},

@@ -62,24 +62,6 @@ std::string line(const Cells& cells) {
   return text + "\n";
 }
 
-/// Words on lines no longer than the table; a word that is longer is cut.
-std::string wrapped(const std::string& text, const std::string& indent) {
-  std::string lines;
-  std::string current;
-  for (const std::string& word : split(text, ' ')) {
-    if (!current.empty() && current.size() + 1 + word.size() > kTableWidth) {
-      lines += current + "\n";
-      current.clear();
-    }
-    current += (current.empty() ? indent : " ") + word;
-    while (current.size() > kTableWidth) {
-      lines += current.substr(0, kTableWidth) + "\n";
-      current = indent + current.substr(kTableWidth);
-    }
-  }
-  return lines + current + "\n";
-}
-
 /// Nine columns whatever the size: 12.34, 123456.8, 12345679.
 std::string number(double value) {
   return fmt::format("{:.{}f}", value, value < 1e5 ? 2 : value < 1e6 ? 1 : 0);
@@ -140,18 +122,39 @@ std::string hardware(const ContextInfo& context) {
 
 }  // namespace
 
-std::string table_caption(const std::string& transport, const ContextInfo& context,
-                          const RunOptions& options) {
+std::string wrapped(const std::string& text, const std::string& indent) {
+  std::string lines;
+  std::string current;
+  for (const std::string& word : split(text, ' ')) {
+    if (!current.empty() && current.size() + 1 + word.size() > kTableWidth) {
+      lines += current + "\n";
+      current.clear();
+    }
+    current += (current.empty() ? indent : " ") + word;
+    while (current.size() > kTableWidth) {
+      lines += current.substr(0, kTableWidth) + "\n";
+      current = indent + current.substr(kTableWidth);
+    }
+  }
+  return lines + current + "\n";
+}
+
+std::string where_text(const ContextInfo& context) {
   const bool host = context.executor == ExecutorKind::kHost;
   const std::string where = host ? "host executor (timings are not GPU timings)"
                                  : fmt::format("cuda executor, {}{}", hardware(context),
                                                context.shared_gpus ? ", ranks share GPUs" : "");
+  return fmt::format("{}, {} rank{} on {} node{}", where, context.world_size(),
+                     context.world_size() == 1 ? "" : "s", context.num_nodes,
+                     context.num_nodes == 1 ? "" : "s");
+}
+
+std::string table_caption(const std::string& transport, const ContextInfo& context,
+                          const RunOptions& options) {
   const std::string text = fmt::format(
-      "{}, {} rank{} on {} node{}, {}, {} routing, {} iterations after {} warm-up; times of the "
-      "slowest rank, GB/s the mean of the ranks' own",
-      where, context.world_size(), context.world_size() == 1 ? "" : "s", context.num_nodes,
-      context.num_nodes == 1 ? "" : "s", transport, routing_label(options), options.iters,
-      options.warmup);
+      "{}, {}, {} routing, {} iterations after {} warm-up; times of the slowest rank, GB/s the "
+      "mean of the ranks' own",
+      where_text(context), transport, routing_label(options), options.iters, options.warmup);
   return wrapped(text, "");
 }
 

@@ -12,6 +12,11 @@ namespace llep {
 
 inline constexpr int kTableWidth = 120;  // columns, no line is longer
 
+/// Executor, hardware and ranks: "cuda executor, 4 x NVIDIA H200, 4 ranks on 1 node".
+std::string where_text(const ContextInfo& context);
+/// Words on lines no longer than the table; a word that is longer is cut.
+std::string wrapped(const std::string& text, const std::string& indent);
+
 /// What the rows below have in common: executor, hardware, ranks, transport. Ends in a newline.
 std::string table_caption(const std::string& transport, const ContextInfo& context,
                           const RunOptions& options);

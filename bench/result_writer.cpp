@@ -118,32 +118,30 @@ void write_atomically(const fs::path& path, const std::string& text) {
   if (folder) ::fsync(folder.get());
 }
 
-ResultWriter::ResultWriter(fs::path path, ContextInfo context, RunOptions options)
+ResultDocument::ResultDocument(fs::path path, const ContextInfo& context,
+                               const RunOptions& options)
     : path_(std::move(path)),
-      context_(std::move(context)),
-      options_(std::move(options)),
-      document_({{"schema_version", kSchemaVersion},
-                 {"complete", false},
-                 {"context", to_json(context_, options_)},
-                 {"benchmarks", nlohmann::ordered_json::array()},
-                 {"errors", nlohmann::ordered_json::array()}}) {
+      entries_(options.command == Subcommand::kRun ? "benchmarks" : "floors"),
+      document_({{"schema_version", kSchemaVersion}}) {
+  if (options.command == Subcommand::kFloors) document_["kind"] = "floors";
+  document_["complete"] = false;
+  document_["context"] = to_json(context, options);
+  document_[entries_] = nlohmann::ordered_json::array();
+  document_["errors"] = nlohmann::ordered_json::array();
   write();
 }
 
-void ResultWriter::add(const CaseResult& result) {
-  for (auto& entry : benchmark_entries(result, context_, options_)) {
-    document_["benchmarks"].push_back(std::move(entry));
-  }
-  for (const ErrorRecord& error : result.errors) document_["errors"].push_back(to_json(error));
+void ResultDocument::add(nlohmann::ordered_json entries, const std::vector<ErrorRecord>& errors) {
+  for (auto& entry : entries) document_[entries_].push_back(std::move(entry));
+  for (const ErrorRecord& error : errors) document_["errors"].push_back(to_json(error));
   write();
 }
 
-void ResultWriter::add(const ErrorRecord& error) {
-  document_["errors"].push_back(to_json(error));
-  write();
+void ResultDocument::add(const ErrorRecord& error) {
+  add(nlohmann::ordered_json::array(), {error});
 }
 
-void ResultWriter::set(const TransportSummary& transport) {
+void ResultDocument::set(const TransportSummary& transport) {
   auto& context = document_["context"];
   for (const std::string& one : transport.stand_ins) {
     auto& all = context["stand_ins"];
@@ -161,11 +159,20 @@ void ResultWriter::set(const TransportSummary& transport) {
   write();
 }
 
-void ResultWriter::finish() {
+void ResultDocument::finish() {
   document_["complete"] = true;
   write();
 }
 
-void ResultWriter::write() const { write_atomically(path_, document_text(document_)); }
+void ResultDocument::write() const { write_atomically(path_, document_text(document_)); }
+
+ResultWriter::ResultWriter(fs::path path, ContextInfo context, RunOptions options)
+    : ResultDocument(std::move(path), context, options),
+      context_(std::move(context)),
+      options_(std::move(options)) {}
+
+void ResultWriter::add(const CaseResult& result) {
+  add(benchmark_entries(result, context_, options_), result.errors);
+}
 
 }  // namespace llep

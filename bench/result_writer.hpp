@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "bench/context.hpp"
 #include "bench/options.hpp"
@@ -19,15 +20,16 @@ std::filesystem::path default_result_path();
 /// leaves nothing behind. Creates missing folders. Throws Error(kUsage) with path and cause.
 void write_atomically(const std::filesystem::path& path, const std::string& text);
 
-/// The results file of one run, on rank 0. It is whole after every call and says
+/// The results file of one command, on rank 0. It is whole after every call and says
 /// `"complete": false` until finish().
-class ResultWriter {
+class ResultDocument {
  public:
-  /// Writes the file for the first time, so that a path of no use is known before the first case.
-  ResultWriter(std::filesystem::path path, ContextInfo context, RunOptions options);
+  /// Writes the file for the first time, so that a path of no use is known before anything is
+  /// measured. Of which kind it is and what its entries are called follows from the subcommand.
+  ResultDocument(std::filesystem::path path, const ContextInfo& context, const RunOptions& options);
 
-  void add(const CaseResult& result);
-  void add(const ErrorRecord& error);  // of no case
+  void add(nlohmann::ordered_json entries, const std::vector<ErrorRecord>& errors);
+  void add(const ErrorRecord& error);  // of no entry
   /// Replaces what is known of the transport of that name.
   void set(const TransportSummary& transport);
   void finish();
@@ -38,9 +40,21 @@ class ResultWriter {
   void write() const;
 
   std::filesystem::path path_;
+  std::string entries_;  // "benchmarks" or "floors"
+  nlohmann::ordered_json document_;
+};
+
+/// That of `llep run`.
+class ResultWriter : public ResultDocument {
+ public:
+  ResultWriter(std::filesystem::path path, ContextInfo context, RunOptions options);
+
+  using ResultDocument::add;
+  void add(const CaseResult& result);
+
+ private:
   ContextInfo context_;
   RunOptions options_;
-  nlohmann::ordered_json document_;
 };
 
 }  // namespace llep

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/option_sources.hpp"
+#include "bench/report_table.hpp"
 #include "common/exec/host_device.hpp"
 #include "common/version.hpp"
 
@@ -199,6 +200,23 @@ ContextInfo gather_context(Communicator& world, const NodeInfo& node,
   context.start_time = utc_time(std::chrono::system_clock::now());
   context.environment = recorded_environment(process_environment());
   return context;
+}
+
+Session start_session(MpiCommunicator& world, const NodeInfo& node, const RunOptions& options) {
+  Session session;
+  session.chosen = same_everywhere([&] { return choose_device(world, node, options); });
+  Device& device = *session.chosen.device;
+  device.faults().timeout_ns = static_cast<std::uint64_t>(options.timeout_ms * 1e6);
+  collectively(world, [&] {
+    session.launcher = make_launcher(device);
+    session.launcher->fill({});  // a GPU that the binary has no code for is known here
+    device.synchronize();
+  });
+  session.context = gather_context(world, node, session.chosen);
+  if (options.verbose && world.rank() == 0) {
+    fmt::print("{}", rank_lines(session.context, options.anonymous));
+  }
+  return session;
 }
 
 }  // namespace llep

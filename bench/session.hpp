@@ -8,6 +8,7 @@
 #include "common/exec/device.hpp"
 #include "common/mpi_session.hpp"
 #include "common/placement.hpp"
+#include "kernels/launcher.hpp"
 
 namespace llep {
 
@@ -29,5 +30,15 @@ void agree_on_options(Communicator& world, const RunOptions& options);
 
 /// Collective; complete on every rank.
 ContextInfo gather_context(Communicator& world, const NodeInfo& node, const ChosenDevice& chosen);
+
+/// What a command measures with.
+struct Session {
+  ChosenDevice chosen;
+  std::unique_ptr<Launcher> launcher;
+  ContextInfo context;
+};
+/// Collective: a device that has run a kernel, with the deadline of the options. Throws like
+/// choose_device, and kUnavailable where the binary has no code for a GPU.
+Session start_session(MpiCommunicator& world, const NodeInfo& node, const RunOptions& options);
 
 }  // namespace llep

@@ -38,6 +38,14 @@ std::vector<MoeShape> expand_shapes(const RunOptions& options, int num_ranks) {
   return shapes;
 }
 
+std::vector<std::pair<std::string, SignalMode>> expand_transports(const RunOptions& options) {
+  std::vector<std::pair<std::string, SignalMode>> all;
+  for (const std::string& transport : options.transports) {
+    for (const SignalMode signal : options.signals) all.emplace_back(transport, signal);
+  }
+  return all;
+}
+
 void check_against_ranks(const RunOptions& options, int num_ranks) {
   const auto& uneven = options.uneven_tokens.per_rank;
   if (!uneven.empty() && static_cast<int>(uneven.size()) != num_ranks) {
@@ -64,12 +72,12 @@ std::vector<Case> expand(const RunOptions& options, int num_ranks) {
   std::sort(ops.begin(), ops.end());
   std::vector<Case> cases;
   const auto shapes = expand_shapes(options, num_ranks);
-  for (const std::string& transport : options.transports) {
+  for (const auto& [transport, signal] : expand_transports(options)) {
     for (const DispatchDtype dtype : options.dispatch_dtypes) {
       for (const DispatchCopies copies : options.dispatch_copies) {
         for (const Phases phases : options.phases) {
           for (const MoeShape& shape : shapes) {
-            cases.push_back({shape, dtype, copies, phases, transport, ops});
+            cases.push_back({shape, dtype, copies, phases, signal, transport, ops});
           }
         }
       }
@@ -80,7 +88,8 @@ std::vector<Case> expand(const RunOptions& options, int num_ranks) {
 
 std::string label(const Case& one) {
   const MoeShape& shape = one.shape;
-  return fmt::format("{} {} {} {} E{} K{} H{} T{}", one.transport, to_string(one.dtype),
+  return fmt::format("{}{} {} {} {} E{} K{} H{} T{}", one.transport,
+                     one.signal == SignalMode::kAtomic ? " atomic" : "", to_string(one.dtype),
                      to_string(one.copies), to_string(one.phases), shape.num_experts,
                      shape.num_topk, shape.hidden, shape.max_tokens);
 }
@@ -93,8 +102,9 @@ std::string case_name(const Case& one, Op op, const std::string& mode, const std
                      shape.max_tokens, routing);
 }
 
-std::string mode_label(const RunOptions& options) {
-  return options.zero_copy ? "paired-zero-copy" : "paired";
+std::string mode_label(const Case& one, const RunOptions& options) {
+  return std::string("paired") + (options.zero_copy ? "-zero-copy" : "") +
+         (one.signal == SignalMode::kAtomic ? "-atomic" : "");
 }
 
 std::string routing_label(const RunOptions& options) {

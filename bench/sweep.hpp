@@ -16,6 +16,7 @@ struct Case {
   DispatchDtype dtype = DispatchDtype::kBf16;
   DispatchCopies copies = DispatchCopies::kRank;
   Phases phases = Phases::kFused;
+  SignalMode signal = SignalMode::kWrite;
   std::string transport = "auto";  // as asked for; results carry what "auto" became
   std::vector<Op> ops = {};        // each once, in the order of the enum
 
@@ -34,8 +35,9 @@ std::string label(const Case& one);
 /// op/transport/dtype/copies/phases/mode/R4/E256/K8/H7168/T128/routing.
 std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing);
 
-/// How ops were timed: "paired", and "-zero-copy" where combine reads the send window.
-std::string mode_label(const RunOptions& options);
+/// How ops were timed: "paired", and "-zero-copy" where combine reads the send window, "-atomic"
+/// where signals are atomics.
+std::string mode_label(const Case& one, const RunOptions& options);
 
 /// "uniform", with what else shapes the traffic: "uniform-mask10-uneven".
 std::string routing_label(const RunOptions& options);

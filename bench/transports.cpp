@@ -10,6 +10,7 @@
 #include "bench/option_values.hpp"
 #include "transport/fifo/fifo_transport.hpp"
 #include "transport/fifo/mpi_wire.hpp"
+#include "transport/fifo/verbs_wire.hpp"
 #include "transport/ipc/ipc_transport.hpp"
 
 namespace llep {
@@ -23,18 +24,85 @@ std::string node_text(const Nodes& nodes) {
                      nodes.pretended ? " (pretended by --ranks-per-node)" : "");
 }
 
-FifoOptions fifo_options(const std::string& name, const Nodes& nodes, int rank,
-                         ExecutorKind executor, const RunOptions& options) {
-  return {.name = name,
-          .wire = "mpi",
-          .host_memory = true,
-          .make_wires = make_mpi_wires,
-          .near = nodes.near(name, rank),
-          .num_proxies = options.proxy_threads,
-          .channels_per_peer = options.qps_per_peer,
-          .depth = static_cast<std::uint32_t>(options.fifo_depth),
-          .from_inputs = options.zero_copy,
-          .naps = executor == ExecutorKind::kHost};
+/// What a fifo's proxies use, and why that one where the choice was ours.
+struct ChosenWire {
+  bool verbs = false;
+  std::string reason = {};
+};
+
+/// Collective.
+ChosenWire choose_wire(Communicator& world, const RunOptions& options) {
+  if (options.fifo_wire != FifoWireChoice::kAuto) {
+    return {.verbs = options.fifo_wire == FifoWireChoice::kVerbs};
+  }
+  const auto obstacles = gather_strings(world, why_no_verbs().value_or(""));
+  const auto found = std::find_if(obstacles.begin(), obstacles.end(),
+                                  [](const std::string& text) { return !text.empty(); });
+  if (found == obstacles.end()) return {.verbs = true, .reason = "every rank has a port"};
+  return {.verbs = false,
+          .reason = fmt::format("rank {}: {}", found - obstacles.begin(), *found)};
+}
+
+VerbsOptions verbs_options(const RunOptions& options, SignalMode signal) {
+  return {.nic_map = options.nic_map,
+          .gid_index = options.gid_index,
+          .service_level = options.service_level,
+          .traffic_class = options.traffic_class,
+          .mr_mode = options.mr_mode,
+          .relaxed_ordering = options.relaxed_ordering,
+          .signal_atomic = signal == SignalMode::kAtomic};
+}
+
+MakeProxyWires verbs_wires(const VerbsOptions& options, const std::vector<bool>& near) {
+  return [=](Communicator& world, const FarHeap& heap, const ChannelMap& map) {
+    collectively(world, [&] {
+      if (heap.device_memory) heap.device->check_adapter_writes();
+    });
+    const VerbsRank rank{
+        .gpu_pci_bus_id = heap.device->pci_bus_id(),
+        .export_dmabuf = [heap] { return heap.device->export_dmabuf(heap.base, heap.bytes); },
+        .near = near};
+    return make_verbs_wires(options, rank)(world, heap, map);
+  };
+}
+
+MakeProxyWires saying_why(MakeProxyWires make, const std::string& reason) {
+  if (reason.empty()) return make;
+  return [=](Communicator& world, const FarHeap& heap, const ChannelMap& map) {
+    ProxyWires made = make(world, heap, map);
+    made.description += fmt::format(" (auto: {})", reason);
+    return made;
+  };
+}
+
+/// Of ipc and of MPI there is one kind of signal.
+void refuse_atomics(const std::string& what, SignalMode signal) {
+  if (signal != SignalMode::kAtomic) return;
+  Error error(ExitCode::kUnavailable,
+              fmt::format("--signal atomic: {} has no atomic signals, verbs have", what));
+  error.set_agreed();
+  throw error;
+}
+
+std::unique_ptr<Transport> make_fifo(const TransportSettings& settings, Communicator& world,
+                                     const Nodes& nodes, ExecutorKind executor,
+                                     const RunOptions& options) {
+  const ChosenWire wire = choose_wire(world, options);
+  if (!wire.verbs) refuse_atomics("wire mpi", settings.signal);
+  const auto near = nodes.near(settings.name, world.rank());
+  const MakeProxyWires make =
+      wire.verbs ? verbs_wires(verbs_options(options, settings.signal), near) : make_mpi_wires;
+  return std::make_unique<FifoTransport>(
+      FifoOptions{.name = settings.name,
+                  .wire = wire.verbs ? "verbs" : "mpi",
+                  .host_memory = !wire.verbs,
+                  .make_wires = saying_why(make, wire.reason),
+                  .near = near,
+                  .num_proxies = options.proxy_threads,
+                  .channels_per_peer = settings.channels_per_peer,
+                  .depth = static_cast<std::uint32_t>(settings.fifo_depth),
+                  .from_inputs = options.zero_copy,
+                  .naps = executor == ExecutorKind::kHost});
 }
 
 }  // namespace
@@ -95,13 +163,19 @@ std::vector<bool> mapped_peers(const std::vector<Case>& cases, const Nodes& node
   return mapped;
 }
 
-std::unique_ptr<Transport> make_transport(const std::string& name, MpiCommunicator& world,
+TransportSettings settings_of(const Case& one, const RunOptions& options) {
+  const int experts = std::max(1, one.shape.num_local_experts());
+  return {.name = one.transport,
+          .signal = one.signal,
+          .channels_per_peer = options.qps_per_peer == 0 ? experts : options.qps_per_peer,
+          .fifo_depth = options.fifo_depth};
+}
+
+std::unique_ptr<Transport> make_transport(const TransportSettings& settings, Communicator& world,
                                           const Nodes& nodes, ExecutorKind executor,
                                           const RunOptions& options) {
-  if (name != "ipc") {
-    return std::make_unique<FifoTransport>(
-        fifo_options(name, nodes, world.rank(), executor, options));
-  }
+  if (settings.name != "ipc") return make_fifo(settings, world, nodes, executor, options);
+  refuse_atomics("transport ipc", settings.signal);
   if (nodes.num_nodes == 1) return std::make_unique<IpcTransport>();
   Error error(ExitCode::kUnavailable,
               fmt::format("transport ipc: the ranks run on {}; start them on one, or use "

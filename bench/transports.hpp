@@ -50,9 +50,20 @@ std::string explain_auto(const RunOptions& options, const Nodes& nodes);
 /// Peers that at least one of the cases stores to.
 std::vector<bool> mapped_peers(const std::vector<Case>& cases, const Nodes& nodes, int rank);
 
+/// What one connection differs by from others of the run.
+struct TransportSettings {
+  std::string name;
+  SignalMode signal = SignalMode::kWrite;
+  int channels_per_peer = 1;
+  int fifo_depth = 4096;
+
+  friend bool operator==(const TransportSettings&, const TransportSettings&) = default;
+};
+TransportSettings settings_of(const Case& one, const RunOptions& options);
+
 /// Collective. A transport ready to connect; throws the same Error (kUnavailable) on all ranks if
 /// this machine or these ranks cannot have it.
-std::unique_ptr<Transport> make_transport(const std::string& name, MpiCommunicator& world,
+std::unique_ptr<Transport> make_transport(const TransportSettings& settings, Communicator& world,
                                           const Nodes& nodes, ExecutorKind executor,
                                           const RunOptions& options);
 

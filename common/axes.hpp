@@ -12,6 +12,13 @@ enum class DispatchCopies : int { kRank, kSelection };
 /// Send and receive half of an op in one launch, or in two (the hook that overlaps compute).
 enum class Phases : int { kFused, kSplit };
 
+/// How a far peer's word is written by an adapter: an RDMA write, or an atomic add.
+enum class SignalMode : int { kWrite, kAtomic };
+
+constexpr const char* to_string(SignalMode mode) {
+  return mode == SignalMode::kWrite ? "write" : "atomic";
+}
+
 constexpr const char* to_string(DispatchDtype dtype) {
   return dtype == DispatchDtype::kBf16 ? "bf16" : "fp8";
 }

@@ -127,6 +127,18 @@ Placement bind_near_pci(const std::optional<std::string>& pci_bus_id, int local_
   });
 }
 
+void bind_thread_near_pci(const std::string& pci_bus_id) {
+  with_cpus([&](const Topology& topology, hwloc_const_cpuset_t current) {
+    const hwloc_const_cpuset_t near = cpus_near(topology, pci_bus_id);
+    const Cpuset target(hwloc_bitmap_alloc());
+    if (near != nullptr) hwloc_bitmap_and(target.get(), current, near);
+    if (hwloc_bitmap_iszero(target.get()) == 0) {
+      hwloc_set_cpubind(topology.get(), target.get(), HWLOC_CPUBIND_THREAD);
+    }
+    return Placement();
+  });
+}
+
 Placement current_placement() {
   return with_cpus([](const Topology& topology, hwloc_const_cpuset_t current) {
     Placement placement = describe(topology, current, {});

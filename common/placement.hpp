@@ -23,6 +23,10 @@ struct Placement {
 Placement bind_near_pci(const std::optional<std::string>& pci_bus_id, int local_rank,
                         int local_size);
 
+/// Binds the calling thread to the cpus nearest to a PCI device, within those its process may use;
+/// left as it is where there are none or the machine does not tell.
+void bind_thread_near_pci(const std::string& pci_bus_id);
+
 /// What holds without our doing (--bind none).
 Placement current_placement();
 

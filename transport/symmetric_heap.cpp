@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "transport/symmetric_heap.hpp"
 
+#include "common/exec/model.hpp"
+
 namespace llep {
+
+namespace {
+
+/// Adapters are given whole pages: the largest that hosts have.
+constexpr std::uint64_t kPage = 64 * 1024;
+
+}  // namespace
 
 SymmetricHeap::SymmetricHeap(Communicator& world, Device& device, std::uint64_t bytes,
                              const std::vector<bool>& near)
     : device_(device), rank_(world.rank()), bases_(near.size()) {
   std::optional<Error> failure;
   try {
-    collectively(world, [&] { memory_ = device.allocate_shared(bytes, handle_); });
+    collectively(world,
+                 [&] { memory_ = device.allocate_shared(round_up(bytes, kPage), handle_); });
     bases_[static_cast<std::size_t>(rank_)] = memory_.get();
     map(world, near);
   } catch (const Error& error) {

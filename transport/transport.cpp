@@ -10,7 +10,7 @@ void Transport::stall_proxies() {
 
 void Transport::break_link() {
   throw Error(ExitCode::kUsage,
-              "injecting break: transport " + std::string(name()) + " has no link to break");
+              "injecting break: transport " + std::string(name()) + " has no link that can be broken");
 }
 
 }  // namespace llep

@@ -42,8 +42,8 @@ class Transport {
   virtual void disconnect(Communicator& world) = 0;
   virtual AnyWire wire() const = 0;
 
-  /// Zeroes the first bytes of where far peers' puts arrive, if that is not the heap. No op is in
-  /// flight anywhere.
+  /// All ranks zero the first bytes of their heaps, nothing is in flight anywhere: so must be what
+  /// else the transport has of them.
   virtual void zero_arrivals(std::uint64_t /*bytes*/) {}
   /// What ended this rank's transport, in one line; nothing while it works.
   virtual std::optional<std::string> failure() const { return std::nullopt; }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "common/exec/cuda_device.hpp"
 
+#include <cuda.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -193,10 +195,43 @@ void CudaDevice::give_up() {
   cudaMemsetAsync(raised_.get(), 1, sizeof(std::uint32_t), aside_.get());
 }
 
-std::string CudaDevice::pci_bus_id() const {
+std::optional<std::string> CudaDevice::pci_bus_id() const {
   char id[32] = {};
   cuda::check(cudaDeviceGetPCIBusId(id, sizeof id, ordinal_), "asking for a GPU's PCI address");
   return id;
+}
+
+int CudaDevice::export_dmabuf(std::byte* memory, std::size_t bytes) {
+  void* symbol = nullptr;
+  cudaDriverEntryPointQueryResult found = {};
+  cuda::check(cudaGetDriverEntryPointByVersion("cuMemGetHandleForAddressRange", &symbol, 11070,
+                                               cudaEnableDefault, &found),
+              "looking for dma-buf in the CUDA driver");
+  if (found != cudaDriverEntryPointSuccess) {
+    throw Error(ExitCode::kUnavailable,
+                "exporting GPU memory as dma-buf: this CUDA driver has none; use --mr-mode peermem");
+  }
+  const auto get_handle = reinterpret_cast<decltype(&cuMemGetHandleForAddressRange)>(symbol);
+  int descriptor = -1;
+  const CUresult status = get_handle(&descriptor, reinterpret_cast<CUdeviceptr>(memory), bytes,
+                                     CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, 0);
+  if (status != CUDA_SUCCESS) {
+    throw Error(ExitCode::kUnavailable,
+                "exporting GPU memory as dma-buf: CUDA error " +
+                    std::to_string(static_cast<int>(status)) +
+                    "; the open kernel modules of the driver are needed, or --mr-mode peermem");
+  }
+  return descriptor;
+}
+
+void CudaDevice::check_adapter_writes() const {
+  int ordering = 0;
+  cuda::check(cudaDeviceGetAttribute(&ordering, cudaDevAttrGPUDirectRDMAWritesOrdering, ordinal_),
+              "asking how a GPU orders what adapters write");
+  if (ordering >= cudaGPUDirectRDMAWritesOrderingOwner) return;
+  throw Error(ExitCode::kUnavailable,
+              "rdma: on this machine a kernel may see an adapter's writes to GPU memory out of "
+              "order; use --fifo-wire mpi");
 }
 
 }  // namespace llep

@@ -43,13 +43,15 @@ class CudaDevice final : public Device {
   void mark(int index) override;
   double elapsed_us(int from, int to) override;
   void delay(double us) override;
+  std::optional<std::string> pci_bus_id() const override;
+  int export_dmabuf(std::byte* memory, std::size_t bytes) override;
+  void check_adapter_writes() const override;
   FaultSink& faults() override { return faults_; }
   void give_up() override;
 
   int num_blocks() const { return num_blocks_; }
   std::uint32_t shared_bytes_per_block() const { return shared_bytes_; }
   cudaStream_t stream() const { return stream_.get(); }
-  std::string pci_bus_id() const;
 
  private:
   using Stream = UniqueHandle<cudaStream_t, cudaStreamDestroy>;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/exec/fault.hpp"
@@ -63,6 +64,14 @@ class Device {
 
   /// Work on the stream that lasts this long and does nothing.
   virtual void delay(double us) = 0;
+
+  /// "0000:3b:00.0"; nothing for the host.
+  virtual std::optional<std::string> pci_bus_id() const = 0;
+  /// A new file descriptor (dma-buf) by which adapters reach memory of this device; whole pages.
+  /// Throws Error(kUnavailable) where that cannot be had.
+  virtual int export_dmabuf(std::byte* memory, std::size_t bytes) = 0;
+  /// Throws Error(kUnavailable) unless kernels see what adapters write in the order it was written.
+  virtual void check_adapter_writes() const = 0;
 
   /// The record of the first wait that passed its deadline, shared by all kernels of the device.
   virtual FaultSink& faults() = 0;

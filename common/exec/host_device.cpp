@@ -161,6 +161,11 @@ void HostDevice::delay(double us) {
   std::this_thread::sleep_for(std::chrono::duration<double, std::micro>(us));
 }
 
+int HostDevice::export_dmabuf(std::byte* /*memory*/, std::size_t /*bytes*/) {
+  throw Error(ExitCode::kUnavailable, "exporting memory as dma-buf: the host executor has no "
+                                      "device memory; use --mr-mode auto");
+}
+
 void HostDevice::give_up() { std::atomic_ref(raised_).store(1, std::memory_order_release); }
 
 }  // namespace llep

@@ -44,6 +44,9 @@ class HostDevice final : public Device {
   void mark(int index) override;
   double elapsed_us(int from, int to) override;
   void delay(double us) override;
+  std::optional<std::string> pci_bus_id() const override { return std::nullopt; }
+  int export_dmabuf(std::byte* memory, std::size_t bytes) override;
+  void check_adapter_writes() const override {}
   FaultSink& faults() override { return faults_; }
   void give_up() override;
 

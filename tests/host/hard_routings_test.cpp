@@ -192,7 +192,7 @@ void litter(ThreadRank& rank, int seed) {
   const std::uint64_t first = rank.plan().layout.words_end();
   std::mt19937 random(static_cast<unsigned>(seed * 8 + rank.rank()));
   std::byte* at = rank.heap().base() + first;
-  for (; at < rank.heap().base() + rank.heap().handle().bytes; ++at) {
+  for (; at < rank.heap().base() + rank.heap().bytes(); ++at) {
     *at = seed == 0 ? std::byte{0xff} : static_cast<std::byte>(random());
   }
   rank.world().barrier();

@@ -66,11 +66,11 @@ json() {
     r.json "$1" || { cat r.json; fail "r.json: not so: $1"; }
 }
 
-# By the schema, where there is a validator.
+# By the schema, where there is a validator. A file whose name ends so is another schema than run's.
 valid() {
-  local code=0
-  python3 "$source_dir/tests/host/validate_schema.py" "$source_dir/results/schema.json" "$@" ||
-    code=$?
+  local code=0 schema=schema.json
+  if [[ $1 == *.schema.json ]]; then schema=$1; shift; fi
+  python3 "$source_dir/tests/host/validate_schema.py" "$source_dir/results/$schema" "$@" || code=$?
   [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || fail "not valid by the schema: $*"
 }
 
@@ -161,6 +161,38 @@ config() { # NAME RANKS [option...]: one of ours, as it is
                               for b in d["benchmarks"])'
 }
 
+floors() {
+  need_python
+  run 0 -np 2 "$llep" floors --device host --transport ipc,fifo --sizes 8,16,4K,64K --iters 2 \
+    --json r.json
+  says out '^host executor \(timings are not GPU timings\), 2 ranks on 1 node, ipc, 2 samples' \
+    '^flag +0 <-> 1 ' '^put_stream +all +65536 .* ok$' '^fifo_rate +512 +1 +8 +128 ' \
+    '^results: r.json$'
+  [ "$(awk '{ if (length($0) > 120) n++ } END { print n + 0 }' out)" -eq 0 ] ||
+    fail "lines of more than 120 columns"
+  valid floors.schema.json r.json
+  json 'd["kind"] == "floors" and d["complete"] and d["errors"] == []'
+  json 'all(f["status"] == "ok" and f["samples"] == 2 and f["rounds"] > 1 and
+            f["verified"] is (True if f["bytes"] and f["bytes"] > 8 else None)
+            for f in d["floors"])'
+  json 'len({f["name"] for f in d["floors"]}) == len(d["floors"]) == 2 * (1 + 3 * 4) + 2 * 5'
+  json 'all((f["us_min"] is None) != (f["per_second_max"] is None) for f in d["floors"])'
+  json 'd["context"]["arguments"]["sizes"] == ["8", "16", "4K", "64K"]'
+  # A list goes on without what cannot be had; alone it ends the command.
+  rm r.json
+  run 0 -np 3 "$llep" floors --device host --transport ipc,hybrid-fifo --ranks-per-node 2 \
+    --sizes 8 --iters 1 --json r.json
+  valid floors.schema.json r.json
+  json '[f["transport"] for f in d["floors"] if f["status"] == "skipped"] == ["ipc"]'
+  json '{(f["from"], f["to"]) for f in d["floors"] if f["probe"] == "put_latency"} == {(0, 1), (0, 2)}'
+  rm r.json
+  complains 5 'transport ipc: the ranks run on 2 nodes' -np 2 "$llep" floors --device host \
+    --transport ipc --ranks-per-node 1 --json r.json
+  complains 2 '--sizes: ' -np 2 "$llep" floors --sizes 12 --json r.json
+  complains 2 'rank 1 was given another command' -np 1 "$llep" floors --device host : \
+    -np 1 "$llep" run --device host
+}
+
 # --- faults made on purpose ----------------------------------------------------------------------
 
 inject() { # CODE FAULT JSON-EXPRESSION REGEX-OF-STDERR...
@@ -222,6 +254,69 @@ hang() {
 }
 kill_rank() {
   inject failure kill:rank=1,iter=2 'not d["complete"] and d["benchmarks"] == []' 'signal 9'
+}
+
+# --- fifo over MPI --------------------------------------------------------------------------------
+
+on_fifo() { # CODE FAULT JSON-EXPRESSION REGEX-OF-STDERR...: with other options of the run in fifo=()
+  small+=(--transport fifo --fifo-wire mpi "${fifo[@]}")
+  inject "$@"
+}
+kNoData='d["benchmarks"] == [] or not d["complete"]'
+
+fifo_drop() {
+  local fifo=()
+  on_fifo 4 drop:rank=1,iter=2 "$kFailed"'d["errors"][0]["phase"] == "dispatch: row" and
+    d["errors"][-1]["phase"] == "transport"' \
+    'llep: rank [01]: dispatch: row: waited 3000 ms for rank 1' \
+    'llep: rank 1: proxy 0 has read ([0-9]+) of \1 descriptors, \1 are complete'
+}
+fifo_stall() {
+  local fifo=(--proxy-threads 2 --qps-per-peer 2)
+  on_fifo 4 stall:rank=1,iter=2 "$kFailed"'d["errors"][-1]["rank"] == 1' \
+    'llep: rank 0: dispatch: [a-z]+: waited 3000 ms for rank 1' \
+    'llep: rank 1: proxy 0 has read [0-9]+ of [0-9]+ descriptors, .*; proxy 1 has read'
+}
+fifo_full() {
+  local fifo=(--fifo-depth 2)
+  on_fifo 4 stall:rank=1,iter=2 "$kFailed"'any(e["phase"] == "fifo: room in a ring" and
+    e["rank"] == 1 and e["peer"] == 0 for e in d["errors"])' \
+    'llep: rank 1: fifo: room in a ring: waited 3000 ms: [0-9]+ of [0-9]+ descriptors have been read; the proxy thread or its wire stands still \(the next is for rank 0\)'
+}
+fifo_kill() {
+  local fifo=()
+  on_fifo failure kill:rank=1,iter=2 "$kNoData" 'signal 9'
+}
+# What each pair used, and that nothing else may be asked for in vain.
+fifo_paths() {
+  need_python
+  run 0 -np 4 "$llep" run "${small[@]}" --transport fifo,hybrid-fifo,ipc --fifo-wire mpi \
+    --ranks-per-node 2 --proxy-threads 2 --qps-per-peer experts --json r.json
+  valid r.json
+  says out '^transport: fifo: wire mpi$' 'skipped: transport ipc: the ranks run on 2 nodes \(pretended'
+  json '[t["name"] for t in d["context"]["transports"]] == ["fifo", "hybrid-fifo"]'
+  json '[t["paths"][0] for t in d["context"]["transports"]] ==
+        [["self"] + 3 * ["fifo-mpi"], ["self", "ipc", "fifo-mpi", "fifo-mpi"]]'
+  json 'all(len(one) == 2 and min(one) > 0 for t in d["context"]["transports"]
+            for one in t["proxy_cpu"])'
+  json '[b["status"] for b in d["benchmarks"]] == 4 * ["ok"] + 2 * ["skipped"]'
+  json 'all((b["bytes"]["nvlink"]["total"] > 0) == (b["transport"] == "hybrid-fifo") and
+            b["bytes"]["rdma"]["total"] > 0 for b in d["benchmarks"] if b["status"] == "ok")'
+}
+fifo_refused() {
+  local -a on2=(-np 2 "$llep" run "${small[@]}" --json r.json)
+  complains 5 'transport ipc: the ranks run on 2 nodes .pretended by --ranks-per-node' "${on2[@]}" \
+    --transport ipc --ranks-per-node 1
+  complains 5 '--signal atomic: wire mpi has no atomic signals' "${on2[@]}" --transport fifo \
+    --fifo-wire mpi --signal atomic
+  complains 2 "--fifo-depth: '3' is not a power of two" "${on2[@]}" --fifo-depth 3
+  complains 2 "--proxy-threads: '17' is more than 16" "${on2[@]}" --proxy-threads 17
+  if ls /sys/class/infiniband/* >/dev/null 2>&1; then return; fi
+  complains 5 'verbs: ' "${on2[@]}" --transport fifo --fifo-wire verbs
+}
+list() {
+  run 0 -np 1 "$llep" list
+  says out '^executors' '^  host ' '^transports' '^  ipc ' '^  fifo ' '^  hybrid-fifo ' '^  auto '
 }
 
 # --- command lines that cannot work --------------------------------------------------------------

@@ -14,14 +14,15 @@ endfunction()
 set(full_matrix 1 2 3 4 8)
 set(reduced_matrix 5 7)
 set(cases
-  schema verbose default_place help_and_version dry_run sources
+  schema verbose default_place help_and_version dry_run sources floors
   corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
+  fifo_drop fifo_stall fifo_full fifo_kill fifo_paths fifo_refused list
   bad_values different_options unavailable no_room half_room unwritable)
 if(LLEP_SANITIZE)
   # They see each process by itself, and few ranks show them all the code there is.
   set(full_matrix)
   set(reduced_matrix 2 3)
-  set(cases schema verbose corrupt_dispatch misroute drop_combine hang no_room)
+  set(cases schema verbose corrupt_dispatch misroute drop_combine hang no_room fifo_full fifo_paths)
 endif()
 foreach(ranks IN LISTS full_matrix)
   llep_add_program_test(matrix.${ranks} TIMEOUT 300
@@ -31,6 +32,17 @@ foreach(ranks IN LISTS reduced_matrix)
   llep_add_program_test(matrix.${ranks} TIMEOUT 180
     COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
       --device host)
+endforeach()
+
+foreach(ranks IN ITEMS 1 2 3 4 5 8)
+  llep_add_program_test(matrix_fifo.${ranks} TIMEOUT 240
+    COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
+      --device host --transport fifo --fifo-wire mpi --proxy-threads 2 --qps-per-peer 3)
+endforeach()
+foreach(ranks IN ITEMS 4 7)
+  llep_add_program_test(matrix_hybrid.${ranks} TIMEOUT 240
+    COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
+      --device host --transport hybrid-fifo --fifo-wire mpi --ranks-per-node 2 --fifo-depth 4)
 endforeach()
 
 foreach(case IN LISTS cases)

@@ -5,6 +5,8 @@
 Exit codes: 0 all are valid, 1 one is not (said where and why), 77 cannot tell (said why).
 """
 import json
+import pathlib
+import re
 import sys
 
 try:
@@ -14,9 +16,20 @@ except ImportError as error:
     sys.exit(77)
 
 
+def load_schema(path):
+    """A schema, the $defs of files beside it that it refers to among its own."""
+    text = pathlib.Path(path).read_text(encoding="utf-8")
+    defs = {}
+    for name in set(re.findall(r'"\$ref": "([^"#]+)#/\$defs/', text)):
+        defs |= json.loads((pathlib.Path(path).parent / name).read_text(encoding="utf-8"))["$defs"]
+        text = text.replace(f'"{name}#/$defs/', '"#/$defs/')
+    schema = json.loads(text)
+    schema["$defs"] = defs | schema.get("$defs", {})
+    return schema
+
+
 def main(schema_path, *paths):
-    with open(schema_path, encoding="utf-8") as file:
-        schema = json.load(file)
+    schema = load_schema(schema_path)
     if not hasattr(jsonschema, "Draft202012Validator"):
         print("jsonschema is too old for JSON Schema 2020-12")
         return 77

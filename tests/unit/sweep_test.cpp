@@ -95,7 +95,7 @@ TEST(CaseName, HasAllAxesInTheirPlaces) {
   RunOptions options;
   Case one = expand(options, 4).front();
   one.transport = "ipc";
-  EXPECT_EQ(case_name(one, Op::kDispatch, mode_label(options), routing_label(options)),
+  EXPECT_EQ(case_name(one, Op::kDispatch, mode_label(one, options), routing_label(options)),
             "dispatch/ipc/bf16/rank/fused/paired/R4/E256/K8/H7168/T128/uniform");
   one.dtype = DispatchDtype::kFp8;
   one.copies = DispatchCopies::kSelection;
@@ -103,7 +103,7 @@ TEST(CaseName, HasAllAxesInTheirPlaces) {
   options.zero_copy = true;
   options.mask.selections = 10;
   options.uneven_tokens.random = true;
-  EXPECT_EQ(case_name(one, Op::kPair, mode_label(options), routing_label(options)),
+  EXPECT_EQ(case_name(one, Op::kPair, mode_label(one, options), routing_label(options)),
             "pair/ipc/fp8/selection/split/paired-zero-copy/R4/E256/K8/H7168/T128/"
             "uniform-mask10-uneven");
 }

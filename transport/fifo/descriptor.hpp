@@ -59,9 +59,12 @@ constexpr bool is_valid(std::uint64_t word, std::uint64_t lap) {
 }
 
 /// Of a slot whose words are all valid.
+constexpr DescriptorKind kind_of(const Slot& slot) {
+  return static_cast<DescriptorKind>(slot.word[0] >> 32 & 0xff);
+}
 constexpr Descriptor decode(const Slot& slot) {
   const std::uint64_t head = slot.word[0];
-  return {.kind = static_cast<DescriptorKind>(head >> 32 & 0xff),
+  return {.kind = kind_of(slot),
           .peer = static_cast<std::int32_t>(head >> 16 & 0xffff),
           .channel = static_cast<std::int32_t>(head & 0xffff),
           .bytes = static_cast<std::uint32_t>(slot.word[1]),

@@ -27,7 +27,8 @@ void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
   same_everywhere([&] { near_ = make_ipc_wire(world, heap, options_.near); });
   collectively(world, [&] { far_ = far_heap(heap); });
   ProxyWires made = options_.make_wires(world, far_, map_);
-  description_ = made.description + (mirror_ ? ", GPU rows through pinned host memory" : "");
+  description_ = made.description + (mirror_ ? ", GPU rows through pinned host memory" : "") +
+                 (made.warning.empty() ? "" : "; warning: " + made.warning);
   stand_ins_ = made.stand_ins;
   collectively(world, [&] {
     for (std::size_t p = 0; p < made.wires.size(); ++p) {
@@ -35,7 +36,8 @@ void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
                                                  ProxyOptions{.index = static_cast<int>(p),
                                                               .num_ranks = world.size(),
                                                               .depth = options_.depth,
-                                                              .naps = options_.naps},
+                                                              .naps = options_.naps,
+                                                              .pci_bus_id = made.pci_bus_id},
                                                  std::move(made.wires[p])));
     }
   });
@@ -58,6 +60,7 @@ AnyWire FifoTransport::wire() const {
 
 void FifoTransport::zero_arrivals(std::uint64_t bytes) {
   if (mirror_) std::memset(mirror_.get(), 0, bytes);
+  for (const auto& proxy : proxies_) proxy->signals_zeroed();
 }
 
 std::optional<std::string> FifoTransport::failure() const {
@@ -96,6 +99,7 @@ void FifoTransport::stall_proxies() {
 }
 
 void FifoTransport::break_link() {
+  if (options_.wire == "mpi") return Transport::break_link();
   for (const auto& proxy : proxies_) proxy->break_link();
 }
 

@@ -62,7 +62,7 @@ struct FifoWire {
     for (int p = 0; p < map.num_proxies; ++p) {
       std::uint32_t left = warp.bits(n, [&](int i) { return proxies[i] == p ? 1U << i : 0U; });
       while (left != 0) {
-        const std::uint32_t piece = lowest_bits(left, rings[p].depth);
+        const std::uint32_t piece = lowest_bits(left, rings[p].depth());
         left &= ~piece;
         rings[p].push_lanes(warp, piece, peers.get(warp, lowest_bit(piece)), [&](int i) {
           const Destination place = to(i);

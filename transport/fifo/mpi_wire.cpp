@@ -61,9 +61,6 @@ class MpiWire final : public ProxyWire {
 
   std::size_t post(std::span<const Work> work) override;
   std::uint64_t progress() override;
-  void break_link() override {
-    throw Error(ExitCode::kUsage, "injecting break: MPI's links cannot be broken on purpose");
-  }
 
  private:
   struct Header {

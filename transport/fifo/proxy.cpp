@@ -4,8 +4,11 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <ctime>
+
+#include "common/placement.hpp"
 
 namespace llep {
 
@@ -33,14 +36,15 @@ void store_release(std::uint64_t& word, std::uint64_t value) {
 }
 
 /// The words of the slot, once all are of that lap.
-bool load_slot(Slot& slot, std::uint64_t lap, Slot& to) {
+inline bool load_slot(Slot& slot, std::uint64_t lap, Slot& to) {
+  const std::uint64_t valid = lap_bit(lap);
   to.word[0] = std::atomic_ref(slot.word[0]).load(std::memory_order_acquire);
-  if (!is_valid(to.word[0], lap)) return false;
+  std::uint64_t wrong = to.word[0] ^ valid;
   for (int i = 1; i < 4; ++i) {
     to.word[i] = std::atomic_ref(slot.word[i]).load(std::memory_order_relaxed);
-    if (!is_valid(to.word[i], lap)) return false;
+    wrong |= to.word[i] ^ valid;
   }
-  return true;
+  return (wrong & kLapBit) == 0;
 }
 
 }  // namespace
@@ -72,7 +76,7 @@ FifoRing Proxy::ring() const {
           .head = count(0),
           .seen_tail = count(1),
           .asking = count(2),
-          .depth = options_.depth};
+          .depth_log2 = static_cast<std::uint32_t>(std::countr_zero(options_.depth))};
 }
 
 void Proxy::run() {
@@ -84,6 +88,7 @@ void Proxy::run() {
   constexpr auto kNap = std::chrono::microseconds(50);
   pthread_setname_np(pthread_self(), ("llep-proxy-" + std::to_string(options_.index)).c_str());
   try {
+    if (!options_.pci_bus_id.empty()) bind_thread_near_pci(options_.pci_bus_id);
     int idle = 0;
     for (int steps = 0; !stop_.load(std::memory_order_relaxed); ++steps) {
       if (steps % kStepsPerClock == 0) cpu_ns_.store(thread_cpu_ns(), std::memory_order_relaxed);
@@ -107,23 +112,31 @@ bool Proxy::step() {
   return publish_completed() || read || posted;
 }
 
+/// Tells the pushers every now and then: on a full ring they go on while it reads.
 bool Proxy::read_ring() {
-  const FifoRing view = ring();
+  constexpr std::uint64_t kReadsPerTail = 64;
+  auto* const slots = reinterpret_cast<Slot*>(slots_.get());
+  auto& tail = reinterpret_cast<HostWord*>(words_.get())[0].value;
+  const std::uint64_t depth = options_.depth;
+  const int depth_log2 = std::countr_zero(depth);
   const std::uint64_t first = position_;
-  Slot slot;
-  while (pending_.size() < kMostPending && position_ - first < options_.depth &&
-         load_slot(view.slots[position_ & (options_.depth - 1)], position_ / options_.depth,
-                   slot)) {
-    ++position_;
-    take(decode(slot));
+  bool more = true;
+  while (more && position_ - first < depth) {
+    const std::uint64_t begin = position_;
+    const std::uint64_t end = begin + std::min(kReadsPerTail, depth);
+    Slot slot;
+    while (position_ < end && pending_.size() < kMostPending &&
+           load_slot(slots[position_ & (depth - 1)], position_ >> depth_log2, slot)) {
+      ++position_;
+      if (kind_of(slot) != DescriptorKind::kFlush) take(decode(slot));
+    }
+    if (position_ != begin) store_release(tail, position_);
+    more = position_ == end;
   }
-  if (position_ == first) return false;
-  store_release(reinterpret_cast<HostWord*>(words_.get())[0].value, position_);
-  return true;
+  return position_ != first;
 }
 
 void Proxy::take(const Descriptor& what) {
-  if (what.kind == DescriptorKind::kFlush) return;  // see publish_completed
   if (what.peer < 0 || what.peer >= options_.num_ranks) {
     throw Error(ExitCode::kInternal, "fifo: a descriptor names peer " +
                                          std::to_string(what.peer) + " of " +
@@ -169,7 +182,7 @@ bool Proxy::post() {
 
 bool Proxy::publish_completed() {
   const std::uint64_t done = wire_->progress();
-  // Descriptors that are no work are complete with all work before them.
+  // Flushes are no work: they are complete with all work before them.
   const bool all = done == posted_ && pending_.empty();
   const std::uint64_t completed = all ? position_ : done;
   if (completed == completed_) return false;

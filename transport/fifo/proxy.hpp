@@ -18,6 +18,7 @@ struct ProxyOptions {
   int num_ranks = 1;
   std::uint32_t depth = 1024;  // of its ring, a power of two
   bool naps = false;           // while idle: fewer cores than threads
+  std::string pci_bus_id = {};  // of the adapter to be near; empty: anywhere
 };
 
 /// What a proxy has done for one peer.
@@ -45,6 +46,7 @@ class Proxy {
   /// CPU time of the thread over the time it has existed.
   double cpu_share() const;
 
+  void signals_zeroed() { wire_->signals_zeroed(); }
   void stall() { stalled_.store(true); }
   void break_link() { break_link_.store(true); }
 

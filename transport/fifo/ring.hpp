@@ -11,7 +11,7 @@
 namespace llep {
 
 /// A ring of descriptors as kernels see it: many warps push, one proxy thread reads. Positions grow
-/// forever; position p lies in slot p % depth, lap p / depth.
+/// forever; position p lies in slot p % depth, in lap p / depth; depths are powers of two.
 ///
 /// Why a descriptor may be acted on once its slot is valid: the pusher's `release` comes before its
 /// relaxed stores of the slot's words, a release pattern; the proxy loads word 0 with acquire. What
@@ -27,7 +27,9 @@ struct FifoRing {
   std::uint64_t* head = nullptr;            // device memory: all before it are reserved
   std::uint64_t* seen_tail = nullptr;       // device memory: the tail as somebody saw it last
   std::uint64_t* asking = nullptr;          // device memory: 1 while a warp is reading the tail
-  std::uint32_t depth = 0;                  // a power of two
+  std::uint32_t depth_log2 = 0;
+
+  LLEP_DEVICE constexpr std::uint32_t depth() const { return 1U << depth_log2; }
 
   /// Pushes what(i) for i < n <= depth as neighbours in the ring; `peer` is what a fault names.
   /// False: there was no room until the deadline.
@@ -73,7 +75,7 @@ struct FifoRing {
     const auto looked = warp.one_later([&] { return Warp::load_acquire(seen_tail); });
     const std::uint64_t first = reserved.get(warp);
     const std::uint64_t seen = looked.get(warp);
-    const std::uint64_t needed = first + count - depth;
+    const std::uint64_t needed = first + count - depth();
     if (reached(seen, needed) || wait_for_tail(warp, needed, peer)) return first;
     return kNoRoom;
   }
@@ -93,7 +95,8 @@ struct FifoRing {
 
   template <class Warp>
   LLEP_DEVICE void store(std::uint64_t position, const Descriptor& what) const {
-    Warp::store_slot(slots[position & (depth - 1)].word, encode(what, position / depth).word);
+    Warp::store_slot(slots[position & (depth() - 1)].word,
+                     encode(what, position >> depth_log2).word);
   }
 };
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "bench/options.hpp"
+#include "bench/report.hpp"
+#include "bench/transports.hpp"
+#include "common/exec/device.hpp"
+#include "common/watchdog.hpp"
+#include "kernels/launcher.hpp"
+
+namespace llep {
+
+/// What a command has for all that it measures.
+struct Run {
+  MpiCommunicator& world;
+  Device& device;
+  Launcher& launcher;
+  SymmetricHeap& heap;
+  const Nodes& nodes;
+  const RunOptions& options;
+};
+
+/// One connected transport at a time: the proxies of another one would disturb what is timed.
+class Connection {
+ public:
+  explicit Connection(const Run& run) : run_(run) {}
+
+  /// Collective. Throws the same on all ranks if the transport cannot be had.
+  Transport& use(const TransportSettings& settings);
+  /// Null if the transport cannot be had while others are asked for as well: then it is skipped,
+  /// and `why` says the reason.
+  Transport* use_if_possible(const TransportSettings& settings, std::string& why);
+  /// Collective, all ranks having ended their work.
+  void close();
+
+  /// Collective: `work`, with the report ended however it ends.
+  ExitCode run_to_the_end(Report& report, const std::function<ExitCode()>& work);
+
+ private:
+  std::string label() const;
+
+  const Run& run_;
+  Report* report_ = nullptr;    // where transports are described once they have run
+  TransportSettings settings_;  // of the connected transport
+  std::unique_ptr<Transport> transport_;
+};
+
+/// Ends a run that hangs, once every rank has said what it knows.
+Watchdog make_watchdog(const Run& run, Report& report);
+
+}  // namespace llep

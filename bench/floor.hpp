@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/axes.hpp"
+
+namespace llep {
+
+/// What `llep floors` measures.
+enum class ProbeKind {
+  kFlag,           // ping-pong of a signal
+  kPutLatency,     // ping-pong of a message and its signal
+  kPutStream,      // messages and their signals one behind the other
+  kFifoRoundTrip,  // a descriptor pushed, read by the proxy, seen complete by the kernel
+  kFifoRate,       // descriptors as fast as they go
+};
+
+constexpr const char* to_string(ProbeKind probe) {
+  switch (probe) {
+    case ProbeKind::kFlag: return "flag";
+    case ProbeKind::kPutLatency: return "put_latency";
+    case ProbeKind::kPutStream: return "put_stream";
+    case ProbeKind::kFifoRoundTrip: return "fifo_round_trip";
+    case ProbeKind::kFifoRate: break;
+  }
+  return "fifo_rate";
+}
+
+/// Of probes of a ring: how it was used.
+struct RingUse {
+  int depth = 0;
+  int num_proxies = 1;  // that descriptors went to
+  int num_warps = 1;    // that pushed
+  int batch = 1;        // descriptors of one reservation
+};
+
+/// What one probe measured: plain data, complete on every rank.
+struct Floor {
+  std::string transport = {};
+  std::string skipped = {};  // why there is nothing, of the whole transport
+  SignalMode signal = SignalMode::kWrite;
+  ProbeKind probe = ProbeKind::kFlag;
+  int num_ranks = 1;
+  std::optional<int> from = {};             // the rank; nothing: every rank
+  std::optional<int> to = {};               // nothing: every other rank, or nobody
+  std::optional<std::uint64_t> bytes = {};  // of a message; 8: the signal alone
+  std::optional<RingUse> ring = {};
+
+  int num_rounds = 0;                 // of each sample
+  int trips = 1;                      // of one round, one behind the other: 2 in a ping-pong
+  double round_units = 1.0;           // messages or descriptors that one rank sends in a round
+  std::vector<double> round_us = {};  // samples: of one round, by the slowest rank
+  std::optional<bool> passed = {};    // the last messages' bytes; nothing: there are none
+};
+
+/// The stable name: probe/transport/R4/0-1/4096, or probe/transport/R4/depth512/p1/w1/b32; the
+/// transport followed by "-atomic" where signals are atomics.
+std::string floor_name(const Floor& floor);
+
+/// Best and median of the samples; nothing where the probe does not measure it.
+struct Best {
+  double best = 0;
+  double p50 = 0;
+};
+std::optional<Best> trip_us(const Floor& floor);
+std::optional<Best> per_second(const Floor& floor);  // messages or descriptors of one rank
+std::optional<Best> gbps(const Floor& floor);        // 1e9 bytes per second, out of one rank
+
+}  // namespace llep

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "bench/floors_command.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "bench/connection.hpp"
+#include "bench/floors_report.hpp"
+#include "bench/probes.hpp"
+#include "bench/session.hpp"
+
+namespace llep {
+
+namespace {
+
+/// Rings are measured at this depth as well: it is where queues between GPU and host collapse that
+/// do not bear being full.
+constexpr int kShallowDepth = 512;
+/// What a warp puts at once, where its stage holds it.
+constexpr std::uint32_t kChunkBytes = 16 * 1024;
+
+/// Transports as cases, which carry nothing else here.
+std::vector<Case> transports_of(const RunOptions& options, const Nodes& nodes) {
+  std::vector<Case> cases;
+  for (const std::string& name : options.transports) {
+    for (const SignalMode signal : options.signals) {
+      cases.push_back({.signal = signal, .transport = name});
+    }
+  }
+  return resolve_auto(cases, nodes);
+}
+
+/// Collective. Chunks and warps that every rank has.
+PlannedProbes plan(Communicator& world, const Launcher& launcher, const RunOptions& options) {
+  ProbeAxes axes{.num_ranks = world.size(),
+                 .num_warps = launcher.num_warps(),
+                 .chunk_bytes = std::min(kChunkBytes, launcher.most_stage_bytes())};
+  for (const int warps : gather_all(world, axes.num_warps)) {
+    axes.num_warps = std::min(axes.num_warps, warps);
+  }
+  for (const std::uint32_t bytes : gather_all(world, axes.chunk_bytes)) {
+    axes.chunk_bytes = std::min(axes.chunk_bytes, bytes);
+  }
+  for (const int size : options.sizes) axes.sizes.push_back(put_bytes(size));
+  return plan_probes(axes);
+}
+
+/// The probes of one connected transport.
+class TransportFloors {
+ public:
+  TransportFloors(const Run& run, Transport& transport, SignalMode signal,
+                  const ProbeLayout& layout, FloorsReport& report)
+      : run_(run),
+        signal_(signal),
+        layout_(layout),
+        report_(report),
+        watchdog_(make_watchdog(run, report)),
+        context_{.world = run.world,
+                 .device = run.device,
+                 .launcher = run.launcher,
+                 .transport = transport,
+                 .heap = run.heap,
+                 .nodes = run.nodes},
+        loop_(context_, watchdog_, run.options, layout) {}
+
+  ExitCode wire() { return measure(wire_probes(context_, layout_, run_.options, progress_)); }
+  ExitCode rings() { return measure(ring_probes(context_, progress_)); }
+
+ private:
+  ExitCode measure(std::vector<Probe> probes) {
+    for (Probe& probe : probes) {
+      probe.floor.signal = signal_;
+      const ProbeOutcome outcome = loop_.measure(probe);
+      report_.add(outcome.floor, outcome.errors);
+      if (outcome.code == ExitCode::kOk) continue;
+      print_errors(run_.world, outcome.errors);
+      return outcome.code;
+    }
+    return ExitCode::kOk;
+  }
+
+  const Run& run_;
+  SignalMode signal_;
+  const ProbeLayout& layout_;
+  FloorsReport& report_;
+  Watchdog watchdog_;
+  RankContext context_;
+  ProbeLoop loop_;
+  ProbeProgress progress_;
+};
+
+ExitCode measure_transport(const Run& run, TransportSettings settings, const ProbeLayout& layout,
+                           Connection& connection, FloorsReport& report) {
+  std::string why;
+  Transport* transport = connection.use_if_possible(settings, why);
+  if (transport == nullptr) {
+    report.add({.transport = settings.name, .skipped = why, .signal = settings.signal}, {});
+    return ExitCode::kOk;
+  }
+  report.begin(settings, transport->report().stand_ins);
+  const bool has_rings = std::holds_alternative<HybridWire<FifoWire>>(transport->wire());
+  {
+    TransportFloors floors(run, *transport, settings.signal, layout, report);
+    ExitCode code = floors.wire();
+    if (code == ExitCode::kOk) code = floors.rings();
+    if (code != ExitCode::kOk || !has_rings || settings.fifo_depth == kShallowDepth) return code;
+  }
+  settings.fifo_depth = kShallowDepth;
+  Transport& shallow = connection.use(settings);
+  return TransportFloors(run, shallow, settings.signal, layout, report).rings();
+}
+
+}  // namespace
+
+ExitCode floors_command(MpiCommunicator& world, const RunOptions& options) {
+  same_everywhere([&] { agree_on_options(world, options); });
+  const NodeInfo node = node_info(world);
+  const Nodes nodes = nodes_of(node, options);
+  const std::vector<Case> cases = transports_of(options, nodes);
+  if (world.rank() == 0) fmt::print("{}", explain_auto(options, nodes));
+
+  const Session session = start_session(world, node, options);
+  Device& device = *session.chosen.device;
+  const PlannedProbes plan_of_all = plan(world, *session.launcher, options);
+  SymmetricHeap heap(world, device, plan_of_all.fields.total_bytes(),
+                     mapped_peers(cases, nodes, world.rank()));
+  const Run run{.world = world,
+                .device = device,
+                .launcher = *session.launcher,
+                .heap = heap,
+                .nodes = nodes,
+                .options = options};
+  Connection connection(run);
+  // Without the only transport there is nothing to report.
+  if (cases.size() == 1) connection.use(settings_of(cases.front(), options));
+  FloorsReport report(world, session.context, options);
+  return connection.run_to_the_end(report, [&] {
+    for (const Case& one : cases) {
+      const ExitCode code =
+          measure_transport(run, settings_of(one, options), plan_of_all.layout, connection, report);
+      if (code != ExitCode::kOk) return code;
+    }
+    return ExitCode::kOk;
+  });
+}
+
+}  // namespace llep
