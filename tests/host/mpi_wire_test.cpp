@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Runs under mpirun.
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "common/mpi_session.hpp"
+#include "tests/host/proxy_wire_contract.hpp"
+#include "transport/fifo/mpi_wire.hpp"
+
+namespace llep {
+namespace {
+
+TEST(MpiWire, rows_are_there_when_their_signal_is) {
+  MpiCommunicator world = MpiCommunicator::world();
+  for (int round = 0; round < 3; ++round) check_proxy_wire(world, make_mpi_wires);
+}
+
+}  // namespace
+}  // namespace llep
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  const llep::MpiSession session;
+  llep::MpiCommunicator world = llep::MpiCommunicator::world();
+  const auto failed = llep::gather_all(world, RUN_ALL_TESTS());
+  return *std::max_element(failed.begin(), failed.end());
+}
