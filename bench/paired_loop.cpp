@@ -147,41 +147,13 @@ std::vector<IterationReport> PairedLoop::on_all_ranks(int iteration, bool back_t
   return reports;
 }
 
-/// What ended transports comes first: it explains the waits that failed.
-bool PairedLoop::transports_failed(const std::vector<IterationReport>& reports,
-                                   CaseOutcome& outcome) const {
-  const auto failed = [](const IterationReport& one) { return one.transport_failed; };
-  if (std::none_of(reports.begin(), reports.end(), failed)) return false;
-  const auto failures =
-      gather_strings(context_.world, context_.transport.failure().value_or(""));
-  for (std::size_t rank = 0; rank < failures.size(); ++rank) {
-    if (failures[rank].empty()) continue;
-    outcome.result.errors.push_back({.phase = "transport",
-                                     .rank = static_cast<int>(rank),
-                                     .message = fmt::format("rank {}: {}", rank, failures[rank])});
-  }
-  return true;
-}
-
-/// Waits that failed, and how far each rank's transport had come.
+/// Waits and transports that failed.
 bool PairedLoop::faulted(const std::vector<IterationReport>& reports,
                          CaseOutcome& outcome) const {
-  const bool dead = transports_failed(reports, outcome);
-  if (dead) outcome.code = ExitCode::kInternal;
-  for (const IterationReport& report : reports) {
-    if (report.fault.phase == WaitPhase::kNone) continue;
-    outcome.result.errors.push_back(error_of(report.fault, options_.timeout_ms));
-    if (!dead) outcome.code = ExitCode::kDeadline;
-  }
-  if (outcome.code != ExitCode::kDeadline) return dead;
-  const auto states = gather_strings(context_.world, context_.transport.state());
-  for (std::size_t rank = 0; rank < states.size(); ++rank) {
-    if (states[rank].empty()) continue;
-    outcome.result.errors.push_back({.phase = "transport",
-                                     .rank = static_cast<int>(rank),
-                                     .message = fmt::format("rank {}: {}", rank, states[rank])});
-  }
-  return true;
+  outcome.code = gather_failures(context_.world, context_.transport,
+                                 {reports.begin(), reports.end()}, options_.timeout_ms,
+                                 outcome.result.errors);
+  return outcome.code != ExitCode::kOk;
 }
 
 void PairedLoop::report_wrong(const std::string& phase, const std::optional<Mismatch>& mine,

@@ -6,15 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "bench/failures.hpp"
 #include "bench/runner.hpp"
 
 namespace llep {
 
 /// What every rank tells the others after each iteration.
-struct IterationReport {
-  FaultRecord fault;
-  bool failed = false;
-  bool transport_failed = false;
+struct IterationReport : WorkReport {
   double dispatch_us = 0;  // of the pair: all of it
   double combine_us = 0;
 };
@@ -48,8 +46,6 @@ class PairedLoop {
   void prime();
   bool judge(bool back_to_back, CaseOutcome& outcome);
   void record(const std::vector<IterationReport>& reports, int iteration, CaseOutcome& outcome);
-  bool transports_failed(const std::vector<IterationReport>& reports,
-                         CaseOutcome& outcome) const;
   bool faulted(const std::vector<IterationReport>& reports, CaseOutcome& outcome) const;
   void report_wrong(const std::string& phase, const std::optional<Mismatch>& mine,
                     CaseOutcome& outcome) const;

@@ -13,6 +13,8 @@ endfunction()
 
 set(full_matrix 1 2 3 4 8)
 set(reduced_matrix 5 7)
+set(fifo_matrix 1 2 3 4 5 8)
+set(hybrid_matrix 4 7)
 set(cases
   schema verbose default_place help_and_version dry_run sources floors
   corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
@@ -22,6 +24,8 @@ if(LLEP_SANITIZE)
   # They see each process by itself, and few ranks show them all the code there is.
   set(full_matrix)
   set(reduced_matrix 2 3)
+  set(fifo_matrix 3)
+  set(hybrid_matrix 4)
   set(cases schema verbose corrupt_dispatch misroute drop_combine hang no_room fifo_full fifo_paths)
 endif()
 foreach(ranks IN LISTS full_matrix)
@@ -34,12 +38,12 @@ foreach(ranks IN LISTS reduced_matrix)
       --device host)
 endforeach()
 
-foreach(ranks IN ITEMS 1 2 3 4 5 8)
+foreach(ranks IN LISTS fifo_matrix)
   llep_add_program_test(matrix_fifo.${ranks} TIMEOUT 240
     COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
       --device host --transport fifo --fifo-wire mpi --proxy-threads 2 --qps-per-peer 3)
 endforeach()
-foreach(ranks IN ITEMS 4 7)
+foreach(ranks IN LISTS hybrid_matrix)
   llep_add_program_test(matrix_hybrid.${ranks} TIMEOUT 240
     COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
       --device host --transport hybrid-fifo --fifo-wire mpi --ranks-per-node 2 --fifo-depth 4)

@@ -232,7 +232,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadUsage{{"--timeout-ms", "0"}, "--timeout-ms: '0' is not a number above 0 and at most 1e9"},
         BadUsage{{"--timeout-ms", "inf"}, "--timeout-ms: 'inf' is not a number above 0 and at most 1e9"},
         BadUsage{{"--dispatch-dtype", "fp16"}, "--dispatch-dtype: 'fp16' is not one of bf16, fp8"},
-        BadUsage{{"--transport", "tcp"}, "--transport: 'tcp' is not one of ipc, auto"},
+        BadUsage{{"--transport", "tcp"}, "--transport: 'tcp' is not one of ipc, fifo, hybrid-fifo, auto"},
         BadUsage{{"--device", "gpu"}, "--device: 'gpu' is not one of auto, cuda, host"},
         BadUsage{{"--zero-copy=maybe"}, "--zero-copy: 'maybe' is not true or false"},
         BadUsage{{"--check", "every:0"}, "--check: 'every:0' is not off, once, every:N or all"},
@@ -247,7 +247,8 @@ INSTANTIATE_TEST_SUITE_P(
     Injections, CliComplaint,
     testing::Values(
         BadUsage{{"--inject", "melt:rank=0,iter=0"},
-                 "--inject: 'melt' is not one of corrupt, drop, misroute, delay, hang, kill"},
+                 "--inject: 'melt' is not one of corrupt, drop, misroute, delay, hang, kill, stall, "
+                 "break"},
         BadUsage{{"--inject", "drop:iter=1"}, kNeedsRank.c_str()},
         BadUsage{{"--inject", "drop"}, kNeedsIter.c_str()},
         BadUsage{{"--inject", "drop:rank=0,iter=0,row=1"}, kNoPart.c_str()},
