@@ -3,15 +3,17 @@
 # Checks on a machine with GPUs, by hand: builds, then runs the named parts.
 #   scripts/gpu_check.sh OUT [part...]
 # Parts: tests (the GPU tests), matrix (odd shapes on 1, 2, 4 ... GPUs), sanitize (compute-sanitizer
-# on small shapes), soak (10,000 and 200 checked iterations), share (several ranks on a GPU), older
-# (code for sm_80, and none for this GPU), decode (configs/ll_decode.json).
-# Logs and results go to OUT.
+# on small shapes), soak (10,000 and 200 checked iterations), decode (configs/ll_decode.json): over
+# ipc, and as fifo-matrix, fifo-sanitize, fifo-soak, fifo-decode over fifo and hybrid-fifo with the
+# wire mpi. share (several ranks on a GPU), older (code for sm_80, and none for this GPU), floors
+# (what each transport costs alone). Logs and results go to OUT.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-parts=("${@:-tests matrix sanitize soak share older decode}")
+parts=("${@:-tests matrix sanitize soak share older decode floors
+  fifo-matrix fifo-sanitize fifo-soak fifo-decode}")
 read -ra parts <<<"${parts[*]}"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 gpus=$(nvidia-smi -L | wc -l)
@@ -50,29 +52,64 @@ build() { cmake --preset release -DLLEP_CUDA=on && cmake --build --preset releas
 note build build
 [ "$failed" = 0 ] || exit 1
 
+# The parts that run over any transport: NAME-OF-LOGS LEAST-RANKS OPTION-OF-RUN...
+matrix() {
+  local name=$1 least=$2
+  shift 2
+  for n in "${counts[@]}"; do
+    [ "$n" -lt "$least" ] ||
+      note "$name-matrix-$n" tests/matrix.sh "${reduced[@]}" "$llep" "$n" --device cuda "$@"
+  done
+}
+sanitize() {
+  local name=$1 least=$2
+  shift 2
+  for tool in memcheck racecheck; do
+    for n in 1 "$most"; do
+      [ "$n" -lt "$least" ] || note "$name-$tool-$n" "${mpirun[@]}" -np "$n" compute-sanitizer \
+        --tool "$tool" --error-exitcode 99 "$llep" run --device cuda -t 1,6 -d 256 -k 4 \
+        --experts-per-rank 4 --dispatch-dtype bf16,fp8 --dispatch-copies rank,selection \
+        --phases fused,split --op dispatch,combine,pair --iters 3 --warmup 1 --check all \
+        --timeout-ms 300000 --json "$out/$name-$tool-$n.json" "$@"
+    done
+  done
+}
+soak() {
+  local name=$1
+  shift
+  note "$name-soak-small" "${mpirun[@]}" -np "$most" "$llep" run --device cuda -t 8 -d 2048 -k 8 \
+    -e 256 --iters 10000 --check all --json "$out/$name-soak-small.json" "$@"
+  note "$name-soak-large" "${mpirun[@]}" -np "$most" "$llep" run --device cuda -t 128 -d 7168 -k 8 \
+    -e 256 --iters 200 --check all --dispatch-dtype bf16,fp8 --json "$out/$name-soak-large.json" \
+    "$@"
+}
+decode() {
+  local name=$1
+  shift
+  note "$name-decode" "${mpirun[@]}" -np "$most" "$llep" run --device cuda \
+    --config configs/ll_decode.json --iters 100 --warmup 20 --anonymous \
+    --json "$out/$name-decode.json" "$@"
+  cat "$out/$name-decode.log"
+}
+
+reduced=()
+fifo=(--fifo-wire mpi --proxy-threads 2 --qps-per-peer 4)
 for part in "${parts[@]}"; do
   case $part in
     tests) note tests ctest --test-dir build/release -L gpu --output-on-failure --no-tests=error ;;
-    matrix)
-      for n in "${counts[@]}"; do note "matrix-$n" tests/matrix.sh "$llep" "$n" --device cuda; done
+    matrix) matrix ipc 1 ;;
+    sanitize) sanitize ipc 1 ;;
+    soak) soak ipc ;;
+    decode) decode ipc ;;
+    fifo-matrix)
+      reduced=(--reduced)
+      matrix fifo 2 "${fifo[@]}" --transport fifo
+      matrix hybrid 2 "${fifo[@]}" --transport hybrid-fifo --ranks-per-node 1
+      reduced=()
       ;;
-    sanitize)
-      for tool in memcheck racecheck; do
-        for n in 1 "$most"; do
-          note "$tool-$n" "${mpirun[@]}" -np "$n" compute-sanitizer --tool "$tool" \
-            --error-exitcode 99 "$llep" run --device cuda -t 1,6 -d 256 -k 4 \
-            --experts-per-rank 4 --dispatch-dtype bf16,fp8 --dispatch-copies rank,selection \
-            --phases fused,split --op dispatch,combine,pair --iters 3 --warmup 1 --check all \
-            --timeout-ms 300000 --json "$out/$tool-$n.json"
-        done
-      done
-      ;;
-    soak)
-      note soak-small "${mpirun[@]}" -np "$most" "$llep" run --device cuda -t 8 -d 2048 -k 8 \
-        -e 256 --iters 10000 --check all --json "$out/soak-small.json"
-      note soak-large "${mpirun[@]}" -np "$most" "$llep" run --device cuda -t 128 -d 7168 -k 8 \
-        -e 256 --iters 200 --check all --dispatch-dtype bf16,fp8 --json "$out/soak-large.json"
-      ;;
+    fifo-sanitize) sanitize fifo 2 "${fifo[@]}" --transport fifo ;;
+    fifo-soak) soak fifo "${fifo[@]}" --transport fifo ;;
+    fifo-decode) decode fifo "${fifo[@]}" --transport fifo ;;
     share)
       small=(run --device cuda -t 6 -d 512 -k 4 --experts-per-rank 4 --dispatch-dtype bf16,fp8
         --iters 3 --warmup 1 --check all --json "$out/share.json")
@@ -88,11 +125,10 @@ for part in "${parts[@]}"; do
       note older-no-code expect 5 build/sm80-real/bin/llep run --device cuda -t 1 -d 128 -k 1 -e 1 \
         --json "$out/no-code.json"
       ;;
-    decode)
-      note decode "${mpirun[@]}" -np "$most" "$llep" run --device cuda \
-        --config configs/ll_decode.json --iters 100 --warmup 20 --anonymous \
-        --json "$out/ll_decode.json"
-      cat "$out/decode.log"
+    floors)
+      note floors "${mpirun[@]}" -np "$most" "$llep" floors --device cuda --transport ipc,fifo \
+        --fifo-wire mpi --anonymous --json "$out/floors.json"
+      cat "$out/floors.log"
       ;;
     *) echo "unknown part: $part" && exit 2 ;;
   esac

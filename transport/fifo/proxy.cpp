@@ -24,9 +24,10 @@ std::uint64_t now_ns() {
                                     std::chrono::nanoseconds(1));
 }
 
-std::uint64_t thread_cpu_ns() {
+/// 0: its thread has ended.
+std::uint64_t cpu_ns(clockid_t clock) {
   std::timespec time = {};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  clock_gettime(clock, &time);
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000U +
          static_cast<std::uint64_t>(time.tv_nsec);
 }
@@ -84,14 +85,12 @@ void Proxy::run() {
   // once, and it naps, so that the scheduler does not go round among idle threads alone.
   const int spins = options_.naps ? 0 : 4096;
   constexpr int kYields = 64;
-  constexpr int kStepsPerClock = 1 << 12;
   constexpr auto kNap = std::chrono::microseconds(50);
   pthread_setname_np(pthread_self(), ("llep-proxy-" + std::to_string(options_.index)).c_str());
   try {
     if (!options_.pci_bus_id.empty()) bind_thread_near_pci(options_.pci_bus_id);
     int idle = 0;
-    for (int steps = 0; !stop_.load(std::memory_order_relaxed); ++steps) {
-      if (steps % kStepsPerClock == 0) cpu_ns_.store(thread_cpu_ns(), std::memory_order_relaxed);
+    while (!stop_.load(std::memory_order_relaxed)) {
       idle = !stalled_.load(std::memory_order_relaxed) && step() ? 0 : idle + 1;
       if (idle <= spins) continue;
       if (options_.naps && idle > kYields) {
@@ -103,6 +102,7 @@ void Proxy::run() {
   } catch (const std::exception& error) {
     fail(error.what());
   }
+  last_cpu_ns_.store(cpu_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 bool Proxy::step() {
@@ -227,8 +227,11 @@ ProxyTraffic Proxy::traffic(int peer) const {
           .signals = counters.signals.load(std::memory_order_relaxed)};
 }
 
-double Proxy::cpu_share() const {
-  return static_cast<double>(cpu_ns_.load(std::memory_order_relaxed)) /
+double Proxy::cpu_share() {
+  clockid_t clock = {};
+  const bool known = pthread_getcpuclockid(thread_.native_handle(), &clock) == 0;
+  const std::uint64_t used = std::max(known ? cpu_ns(clock) : 0, last_cpu_ns_.load());
+  return static_cast<double>(used) /
          static_cast<double>(std::max<std::uint64_t>(now_ns() - started_ns_, 1));
 }
 

@@ -44,7 +44,7 @@ class Proxy {
   std::string state() const;
   ProxyTraffic traffic(int peer) const;
   /// CPU time of the thread over the time it has existed.
-  double cpu_share() const;
+  double cpu_share();
 
   void signals_zeroed() { wire_->signals_zeroed(); }
   void stall() { stalled_.store(true); }
@@ -82,7 +82,7 @@ class Proxy {
   std::vector<Work> pending_;    // read, not yet taken by the wire
 
   std::vector<Counters> traffic_;  // [num_ranks]
-  std::atomic<std::uint64_t> cpu_ns_ = 0;
+  std::atomic<std::uint64_t> last_cpu_ns_ = 0;  // of the thread, once it has ended
   std::uint64_t started_ns_ = 0;
   std::atomic<bool> stop_ = false;
   std::atomic<bool> stalled_ = false;
