@@ -238,7 +238,7 @@ void add_adapters(std::vector<OptionKey>& keys) {
   keys.push_back(int_scalar({"sl", "", kAdapters, "N", "service level"}, &O::service_level, 0));
   keys.push_back(int_scalar({"tc", "", kAdapters, "N", "traffic class"}, &O::traffic_class, 0));
   keys.push_back(choice({"mr-mode", "", kAdapters, "NAME",
-                         "how memory is registered: auto, dmabuf, peermem, host"},
+                         "GPU memory: auto, dmabuf, peermem; host: rows through pinned memory"},
                         &O::mr_mode, kMrModes));
   keys.push_back(flag({"relaxed-ordering", "", kAdapters, "",
                        "let writes pass each other on PCIe; signals become atomics"},

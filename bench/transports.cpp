@@ -30,6 +30,15 @@ struct ChosenWire {
   std::string reason = {};
 };
 
+/// Where a fifo's far rows lie. Collective.
+FarMemory choose_memory(Communicator& world, bool verbs, MrMode mode) {
+  if (mode == MrMode::kHost) return FarMemory::kHost;
+  if (verbs) return FarMemory::kGpu;
+  const auto able = gather_all(world, mpi_moves_gpu_memory() ? 1 : 0);
+  const bool all = std::find(able.begin(), able.end(), 0) == able.end();
+  return all ? FarMemory::kRowsOnGpu : FarMemory::kHost;
+}
+
 /// Collective.
 ChosenWire choose_wire(Communicator& world, const RunOptions& options) {
   if (options.fifo_wire != FifoWireChoice::kAuto) {
@@ -95,7 +104,7 @@ std::unique_ptr<Transport> make_fifo(const TransportSettings& settings, Communic
   return std::make_unique<FifoTransport>(
       FifoOptions{.name = settings.name,
                   .wire = wire.verbs ? "verbs" : "mpi",
-                  .host_memory = !wire.verbs,
+                  .memory = choose_memory(world, wire.verbs, options.mr_mode),
                   .make_wires = saying_why(make, wire.reason),
                   .near = near,
                   .num_proxies = options.proxy_threads,

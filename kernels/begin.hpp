@@ -37,8 +37,7 @@ struct Begins {
     wire.wait(
         warp, layout.shape.num_ranks,
         [&](int source) {
-          return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                             wire.arrivals(source, layout.begin_word(words, parity(epoch), source))),
+          return Awaited{.word = wire.words(source, layout.begin_word(words, parity(epoch), source)),
                          .peer = source};
         },
         epoch, phase);

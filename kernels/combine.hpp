@@ -64,8 +64,7 @@ LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
         if ((valid >> k & 1U) == 0) return Awaited{};
         const auto expert = static_cast<int>(selected[k]);
         const int owner = shape.owner(expert);
-        return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                           wire.arrivals(owner, layout.combine_word(parity, token, k))),
+        return Awaited{.word = wire.words(owner, layout.combine_word(parity, token, k)),
                        .peer = owner,
                        .expert = expert,
                        .token = token};

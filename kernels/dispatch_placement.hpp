@@ -42,7 +42,7 @@ template <class W>
 LLEP_DEVICE const TaggedPair* routing_from(const W& wire, const EpLayout& layout, int parity,
                                            int source) {
   return reinterpret_cast<const TaggedPair*>(
-      wire.arrivals(source, layout.routing_of(parity, source)));
+      wire.words(source, layout.routing_of(parity, source)));
 }
 
 /// Waits for the routing of every source and counts its rows per local expert. After a failed wait

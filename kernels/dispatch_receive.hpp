@@ -167,8 +167,7 @@ LLEP_DEVICE bool wait_for_row(Warp& warp, const W& wire, const DispatchArgs& arg
   return wire.wait(
       warp, args.layout.num_parts,
       [&](int part) {
-        return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                           wire.arrivals(place.source, args.layout.dispatch_word(place, part))),
+        return Awaited{.word = wire.words(place.source, args.layout.dispatch_word(place, part)),
                        .peer = place.source,
                        .expert = expert,
                        .token = place.token};

@@ -84,8 +84,7 @@ struct ProbeShare {
         warp, num_peers(),
         [&](int i) {
           const int from = peer(i);
-          return Awaited{.word = reinterpret_cast<const std::uint64_t*>(
-                             wire.arrivals(from, args.layout.word(words, from, index))),
+          return Awaited{.word = wire.words(from, args.layout.word(words, from, index)),
                          .peer = from};
         },
         epoch, WaitPhase::kProbe);

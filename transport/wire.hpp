@@ -26,6 +26,7 @@
 ///                                    of them, this rank among them. Each word arrives whole and
 ///                                    needs no signal
 ///   arrivals(peer, offset)           where what that peer puts to the offset arrives
+///   words(peer, offset)              where words that it signals or posts there do
 ///   flush(warp) / drain(warp)        what was queued starts moving / sources may be overwritten
 ///
 /// A channel is a fixed function of the peer and the signal word, never of warp or block.
@@ -66,6 +67,7 @@ concept Wire = std::is_trivially_copyable_v<T> &&
                  { wire.wait(warp, 1, NoAwaited{}, word, WaitPhase{}) } -> std::same_as<bool>;
                  wire.post(warp, 1, NoData{}, 1, NoFunction{}, word);
                  { wire.arrivals(1, word) } -> std::same_as<std::byte*>;
+                 { wire.words(1, word) } -> std::same_as<std::uint64_t*>;
                  wire.flush(warp);
                  wire.drain(warp);
                };

@@ -190,6 +190,8 @@ void CudaDevice::delay(double us) {
   duration.release();
 }
 
+void CudaDevice::use_here() { cuda::check(cudaSetDevice(ordinal_), "selecting a GPU"); }
+
 void CudaDevice::give_up() {
   cudaSetDevice(ordinal_);
   cudaMemsetAsync(raised_.get(), 1, sizeof(std::uint32_t), aside_.get());
@@ -230,8 +232,8 @@ void CudaDevice::check_adapter_writes() const {
               "asking how a GPU orders what adapters write");
   if (ordering >= cudaGPUDirectRDMAWritesOrderingOwner) return;
   throw Error(ExitCode::kUnavailable,
-              "rdma: on this machine a kernel may see an adapter's writes to GPU memory out of "
-              "order; use --fifo-wire mpi");
+              "on this machine a kernel may see an adapter's writes to GPU memory out of order; use "
+              "--mr-mode host");
 }
 
 }  // namespace llep

@@ -45,6 +45,7 @@ class CudaDevice final : public Device {
   void delay(double us) override;
   std::optional<std::string> pci_bus_id() const override;
   int export_dmabuf(std::byte* memory, std::size_t bytes) override;
+  void use_here() override;
   void check_adapter_writes() const override;
   FaultSink& faults() override { return faults_; }
   void give_up() override;

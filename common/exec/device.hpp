@@ -70,6 +70,8 @@ class Device {
   /// A new file descriptor (dma-buf) by which adapters reach memory of this device; whole pages.
   /// Throws Error(kUnavailable) where that cannot be had.
   virtual int export_dmabuf(std::byte* memory, std::size_t bytes) = 0;
+  /// What this thread, and libraries that it calls, ask of the device goes to this one.
+  virtual void use_here() {}
   /// Throws Error(kUnavailable) unless kernels see what adapters write in the order it was written.
   virtual void check_adapter_writes() const = 0;
 

@@ -88,9 +88,7 @@ struct Litmus {
     return wire.wait(
         warp, 1,
         [&](int) {
-          return Awaited{.word = reinterpret_cast<const std::uint64_t*>(wire.arrivals(0, offset)),
-                         .peer = peer,
-                         .token = round};
+          return Awaited{.word = wire.words(0, offset), .peer = peer, .token = round};
         },
         static_cast<std::uint64_t>(round), WaitPhase::kDispatchRow);
   }

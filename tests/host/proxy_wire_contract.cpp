@@ -53,8 +53,13 @@ struct Party {
   FarHeap heap;
   ChannelMap map;
 
-  std::uint64_t& word(std::uint64_t offset) const {
-    return *reinterpret_cast<std::uint64_t*>(heap.base + offset);
+  std::uint64_t& signal(int source, int channel) const {
+    return *reinterpret_cast<std::uint64_t*>(heap.words + places.signal(source, channel));
+  }
+  /// Word i of the row at that offset.
+  std::uint64_t& word(std::uint64_t row, std::uint64_t i) const {
+    std::byte* memory = i < (kRowBytes - kWordBytes) / 8 ? heap.base : heap.words;
+    return *reinterpret_cast<std::uint64_t*>(memory + row + i * 8);
   }
 };
 
@@ -103,7 +108,7 @@ class Sender {
     wait_for(source_ends_[i]);  // only then may the source be overwritten
     const std::uint64_t from = party_.places.source(proxy_, i);
     for (std::uint64_t w = 0; w < kRowBytes / 8; ++w) {
-      party_.word(from + w * 8) = word_of(party_.rank, channel.number, channel.message, w);
+      party_.word(from, w) = word_of(party_.rank, channel.number, channel.message, w);
     }
     const std::uint64_t to = party_.places.row(party_.rank, channel.number, channel.message);
     const std::uint64_t put_bytes = kRowBytes - kWordBytes;
@@ -166,14 +171,14 @@ class Sender {
 
 /// Looks at one channel's signal; counts wrong words of all rows that it promises.
 std::uint64_t receive(const Party& party, int source, int channel, std::uint64_t& received) {
-  const std::uint64_t place = party.places.signal(source, channel);
-  const std::uint64_t now = std::atomic_ref(party.word(place)).load(std::memory_order_acquire);
+  const std::uint64_t now =
+      std::atomic_ref(party.signal(source, channel)).load(std::memory_order_acquire);
   EXPECT_GE(now, received);
   std::uint64_t wrong = 0;
   while (received < now) {
     const std::uint64_t row = party.places.row(source, channel, ++received);
     for (std::uint64_t w = 0; w < kRowBytes / 8; ++w) {
-      wrong += party.word(row + w * 8) != word_of(source, channel, received, w) ? 1 : 0;
+      wrong += party.word(row, w) != word_of(source, channel, received, w) ? 1 : 0;
     }
   }
   return wrong;
@@ -205,14 +210,18 @@ void receive_all(const Party& party) {
 
 }  // namespace
 
-void check_proxy_wire(Communicator& world, const MakeProxyWires& make) {
+void check_proxy_wire(Communicator& world, const MakeProxyWires& make, bool words_apart) {
   HostDevice device(world.rank(), {.num_blocks = 1, .warps_per_block = 1});
   const Places places{.num_ranks = world.size()};
   const Memory memory = device.allocate(places.bytes());
+  const Memory words = device.allocate(places.bytes());
   const Party party{
       .rank = world.rank(),
       .places = places,
-      .heap = {.base = memory.get(), .bytes = places.bytes(), .device = &device},
+      .heap = {.base = memory.get(),
+               .words = words_apart ? words.get() : memory.get(),
+               .bytes = places.bytes(),
+               .device = &device},
       .map = {.num_ranks = world.size(), .channels_per_peer = kChannels, .num_proxies = kProxies}};
   ProxyWires made = make(world, party.heap, party.map);
   std::atomic<bool> all_received = false;

@@ -9,7 +9,8 @@ namespace llep {
 
 enum class DescriptorKind : std::uint32_t {
   kPut,     // bytes from this rank's heap to the peer's
-  kWords,   // the same, and each 8-byte word must arrive whole: at most kMostWordBytes
+  kWords,   // the same from word heap to word heap, each 8-byte word arrives whole: at most
+            // kMostWordBytes
   kSignal,  // one 64-bit word
   kFlush,   // complete once all earlier ones of the ring are
 };

@@ -5,19 +5,28 @@
 
 namespace llep {
 
-/// Rows of the user and of the near peers lie in the heap; the wire gets it, or its mirror.
 FarHeap FifoTransport::far_heap(SymmetricHeap& heap) {
   Device& device = heap.device();
   const bool on_gpu = device.executor() == ExecutorKind::kCuda;
   FarHeap far{.base = heap.base(),
+              .words = heap.base(),
               .bytes = heap.bytes(),
               .device = &device,
-              .device_memory = on_gpu && !options_.host_memory};
-  if (on_gpu && options_.host_memory) {
-    mirror_ = device.allocate_pinned(far.bytes);
-    far.base = mirror_.get();
-  }
+              .device_memory = on_gpu && options_.memory != FarMemory::kHost};
+  if (!on_gpu || options_.memory == FarMemory::kGpu) return far;
+  mirror_ = device.allocate_pinned(far.bytes);
+  far.words = mirror_.get();
+  if (!far.device_memory) far.base = mirror_.get();
   return far;
+}
+
+std::string FifoTransport::describe(const ProxyWires& made) const {
+  std::string text = made.description;
+  if (mirror_) {
+    text += far_.device_memory ? ", GPU rows as they are" : ", GPU rows through pinned host memory";
+  }
+  if (!made.warning.empty()) text += "; warning: " + made.warning;
+  return text;
 }
 
 void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
@@ -27,8 +36,7 @@ void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
   same_everywhere([&] { near_ = make_ipc_wire(world, heap, options_.near); });
   collectively(world, [&] { far_ = far_heap(heap); });
   ProxyWires made = options_.make_wires(world, far_, map_);
-  description_ = made.description + (mirror_ ? ", GPU rows through pinned host memory" : "") +
-                 (made.warning.empty() ? "" : "; warning: " + made.warning);
+  description_ = describe(made);
   stand_ins_ = made.stand_ins;
   collectively(world, [&] {
     for (std::size_t p = 0; p < made.wires.size(); ++p) {
@@ -53,6 +61,7 @@ AnyWire FifoTransport::wire() const {
   HybridWire<FifoWire> wire{.near = near_, .far = {}};
   wire.far.map = map_;
   wire.far.heap = far_.base;
+  wire.far.word_heap = far_.words;
   wire.far.from_inputs = options_.from_inputs;
   for (std::size_t p = 0; p < proxies_.size(); ++p) wire.far.rings[p] = proxies_[p]->ring();
   return wire;

@@ -6,10 +6,19 @@
 
 namespace llep {
 
+/// Where far rows and words leave from and arrive, for kernels on a GPU. In host memory they lie in
+/// a mirror of the heap that kernels reach across the bus.
+enum class FarMemory {
+  kHost,        // both in host memory: the wire moves nothing else
+  kRowsOnGpu,   // rows in the heap, words in host memory: the wire moves GPU memory, but only the
+                // CPU writes words
+  kGpu,         // both in the heap
+};
+
 struct FifoOptions {
   std::string name = "fifo";   // or "hybrid-fifo"
   std::string wire = "mpi";    // of the proxies
-  bool host_memory = true;     // the wire moves host memory alone
+  FarMemory memory = FarMemory::kHost;
   MakeProxyWires make_wires;
   std::vector<bool> near;      // [num_ranks] peers whose memory this rank maps
   int num_proxies = 1;
@@ -20,9 +29,6 @@ struct FifoOptions {
 };
 
 /// Descriptors that kernels push and proxy threads carry out, for the peers that are not near.
-///
-/// Where the wire moves host memory alone and kernels run on a GPU, far rows leave and arrive in a
-/// mirror of the heap in pinned host memory, which kernels reach across the bus.
 class FifoTransport final : public Transport {
  public:
   explicit FifoTransport(FifoOptions options) : options_(std::move(options)) {}
@@ -40,6 +46,7 @@ class FifoTransport final : public Transport {
 
  private:
   FarHeap far_heap(SymmetricHeap& heap);
+  std::string describe(const ProxyWires& made) const;
 
   FifoOptions options_;
   IpcWire near_;

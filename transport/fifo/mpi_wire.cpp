@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "transport/fifo/mpi_wire.hpp"
 
+#include <mpi.h>
+#if __has_include(<mpi-ext.h>)
+#include <mpi-ext.h>
+#endif
+
 #include <atomic>
 #include <cstring>
 #include <deque>
@@ -31,11 +36,6 @@ struct Record {
   std::uint64_t value = 0;  // of a signal
 };
 
-bool travels_inline(DescriptorKind kind, std::uint32_t bytes) {
-  return kind == DescriptorKind::kWords ||
-         (kind == DescriptorKind::kPut && bytes <= kMostInline);
-}
-
 std::size_t padded(std::uint32_t bytes) { return (std::size_t{bytes} + 7) / 8 * 8; }
 
 /// Why the contract holds: all work for one peer goes through one communicator, its records in the
@@ -43,7 +43,9 @@ std::size_t padded(std::uint32_t bytes) { return (std::size_t{bytes} + 7) / 8 * 
 /// rows have one tag, so they match the receives that records post, in order as well (MPI-3.1 3.5).
 /// Completion is not ordered: a signal is stored, with release, only once every receive that the
 /// source's earlier records posted has completed. Inline bytes are copied when their record is read,
-/// before any later record. Words are stored one by one.
+/// before any later record. Words are stored one by one. Rows in GPU memory never travel inline: MPI
+/// alone reads and writes them, and what it has received is there for who then sees a word that this
+/// thread stores.
 class MpiWire final : public ProxyWire {
  public:
   MpiWire(UniqueMpiComm comm, int rank, int num_ranks, const FarHeap& heap)
@@ -82,6 +84,10 @@ class MpiWire final : public ProxyWire {
     std::uint64_t number = 0;
   };
 
+  bool travels_inline(DescriptorKind kind, std::uint32_t bytes) const {
+    return kind == DescriptorKind::kWords ||
+           (kind == DescriptorKind::kPut && bytes <= kMostInline && !heap_.device_memory);
+  }
   bool append(const Descriptor& what);
   void send_headers();
   void send_header(int peer);
@@ -144,7 +150,8 @@ bool MpiWire::append(const Descriptor& what) {
                       .value = what.kind == DescriptorKind::kSignal ? what.from : 0};
   std::byte* at = header.data.data() + header.used;
   std::memcpy(at, &record, sizeof record);
-  if (inlined) std::memcpy(at + sizeof record, heap_.base + what.from, what.bytes);
+  const std::byte* from = what.kind == DescriptorKind::kWords ? heap_.words : heap_.base;
+  if (inlined) std::memcpy(at + sizeof record, from + what.from, what.bytes);
   header.used += need;
   return true;
 }
@@ -267,11 +274,19 @@ void MpiWire::store_signals(Source& source) {
 }
 
 void MpiWire::store_word(std::uint64_t to, std::uint64_t value) {
-  std::atomic_ref(*reinterpret_cast<std::uint64_t*>(heap_.base + to))
+  std::atomic_ref(*reinterpret_cast<std::uint64_t*>(heap_.words + to))
       .store(value, std::memory_order_release);
 }
 
 }  // namespace
+
+bool mpi_moves_gpu_memory() {
+#if defined(MPIX_CUDA_AWARE_SUPPORT)
+  return MPIX_Query_cuda_support() == 1;
+#else
+  return false;
+#endif
+}
 
 ProxyWires make_mpi_wires(Communicator& world, const FarHeap& heap, const ChannelMap& map) {
   auto& mpi = dynamic_cast<MpiCommunicator&>(world);
@@ -283,9 +298,11 @@ ProxyWires make_mpi_wires(Communicator& world, const FarHeap& heap, const Channe
                   "wire mpi: this MPI does not let several threads call it at once; one with "
                   "MPI_THREAD_MULTIPLE is needed");
     }
-    if (heap.device_memory) {
-      throw Error(ExitCode::kInternal, "wire mpi: it moves host memory alone");
+    if (!heap.device_memory) return;
+    if (heap.words == heap.base) {
+      throw Error(ExitCode::kInternal, "wire mpi: words are stored by the CPU");
     }
+    heap.device->check_adapter_writes();  // MPI may let one write rows
   });
   ProxyWires made{.wires = {}, .description = "wire mpi", .stand_ins = {}};
   for (int p = 0; p < map.num_proxies; ++p) {

@@ -89,6 +89,7 @@ void Proxy::run() {
   pthread_setname_np(pthread_self(), ("llep-proxy-" + std::to_string(options_.index)).c_str());
   try {
     if (!options_.pci_bus_id.empty()) bind_thread_near_pci(options_.pci_bus_id);
+    device_.use_here();
     int idle = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
       idle = !stalled_.load(std::memory_order_relaxed) && step() ? 0 : idle + 1;

@@ -48,6 +48,9 @@ struct IpcWire {
   LLEP_DEVICE std::byte* arrivals(int /*peer*/, std::uint64_t offset) const {
     return bases[rank] + offset;
   }
+  LLEP_DEVICE std::uint64_t* words(int peer, std::uint64_t offset) const {
+    return reinterpret_cast<std::uint64_t*>(arrivals(peer, offset));
+  }
   template <class Warp>
   LLEP_DEVICE void flush(Warp& /*warp*/) const {}
   template <class Warp>
