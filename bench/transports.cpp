@@ -30,13 +30,13 @@ struct ChosenWire {
   std::string reason = {};
 };
 
-/// Where a fifo's far rows lie. Collective.
+/// Collective.
 FarMemory choose_memory(Communicator& world, bool verbs, MrMode mode) {
-  if (mode == MrMode::kHost) return FarMemory::kHost;
-  if (verbs) return FarMemory::kGpu;
-  const auto able = gather_all(world, mpi_moves_gpu_memory() ? 1 : 0);
+  const bool host = mode == MrMode::kHost;
+  if (verbs) return {.rows_in_host = host, .posted_in_host = host, .words_in_host = host};
+  const auto able = gather_all(world, !host && mpi_moves_gpu_memory() ? 1 : 0);
   const bool all = std::find(able.begin(), able.end(), 0) == able.end();
-  return all ? FarMemory::kRowsOnGpu : FarMemory::kHost;
+  return {.rows_in_host = !all, .posted_in_host = true};
 }
 
 /// Collective.

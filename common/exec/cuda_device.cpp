@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "common/error.hpp"
+#include "common/exec/cuda_word_writer.hpp"
 
 namespace llep {
 
@@ -46,6 +47,14 @@ void check(cudaError_t status, const char* doing) {
   throw Error(no_image ? ExitCode::kUnavailable : ExitCode::kInternal,
               std::string(doing) + ": " + cudaGetErrorString(status) +
                   (no_image ? "; build for this GPU with -DCMAKE_CUDA_ARCHITECTURES" : ""));
+}
+
+void* driver_function(const char* name, unsigned version) {
+  void* symbol = nullptr;
+  cudaDriverEntryPointQueryResult found = {};
+  check(cudaGetDriverEntryPointByVersion(name, &symbol, version, cudaEnableDefault, &found),
+        "looking for a function of the CUDA driver");
+  return found == cudaDriverEntryPointSuccess ? symbol : nullptr;
 }
 
 int num_devices() {
@@ -85,7 +94,8 @@ std::string runtime_version() {
 
 }  // namespace cuda
 
-CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing) : ordinal_(ordinal) {
+CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing)
+    : ordinal_(ordinal), shared_(ranks_sharing > 1) {
   using cuda::check;
   check(cudaSetDevice(ordinal), "selecting a GPU");
   cudaDeviceProp properties = {};
@@ -192,6 +202,10 @@ void CudaDevice::delay(double us) {
 
 void CudaDevice::use_here() { cuda::check(cudaSetDevice(ordinal_), "selecting a GPU"); }
 
+std::unique_ptr<WordWriter> CudaDevice::word_writer() {
+  return std::make_unique<CudaWordWriter>(shared_);
+}
+
 void CudaDevice::give_up() {
   cudaSetDevice(ordinal_);
   cudaMemsetAsync(raised_.get(), 1, sizeof(std::uint32_t), aside_.get());
@@ -204,12 +218,8 @@ std::optional<std::string> CudaDevice::pci_bus_id() const {
 }
 
 int CudaDevice::export_dmabuf(std::byte* memory, std::size_t bytes) {
-  void* symbol = nullptr;
-  cudaDriverEntryPointQueryResult found = {};
-  cuda::check(cudaGetDriverEntryPointByVersion("cuMemGetHandleForAddressRange", &symbol, 11070,
-                                               cudaEnableDefault, &found),
-              "looking for dma-buf in the CUDA driver");
-  if (found != cudaDriverEntryPointSuccess) {
+  void* const symbol = cuda::driver_function("cuMemGetHandleForAddressRange", 11070);
+  if (symbol == nullptr) {
     throw Error(ExitCode::kUnavailable,
                 "exporting GPU memory as dma-buf: this CUDA driver has none; use --mr-mode peermem");
   }

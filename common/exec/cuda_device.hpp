@@ -13,6 +13,9 @@ namespace cuda {
 /// Throws Error naming what was being done, unless the call succeeded.
 void check(cudaError_t status, const char* doing);
 
+/// A function of the driver, as it was in that version of CUDA (11070: 11.7); null: it has none.
+void* driver_function(const char* name, unsigned version);
+
 /// GPUs this process can see; 0 without a driver.
 int num_devices();
 /// "GPU-…", as nvidia-smi prints it.
@@ -46,6 +49,7 @@ class CudaDevice final : public Device {
   std::optional<std::string> pci_bus_id() const override;
   int export_dmabuf(std::byte* memory, std::size_t bytes) override;
   void use_here() override;
+  std::unique_ptr<WordWriter> word_writer() override;
   void check_adapter_writes() const override;
   FaultSink& faults() override { return faults_; }
   void give_up() override;
@@ -59,6 +63,7 @@ class CudaDevice final : public Device {
   using Event = UniqueHandle<cudaEvent_t, cudaEventDestroy>;
 
   int ordinal_;
+  bool shared_ = false;  // with other ranks
   int num_blocks_ = 1;
   std::uint32_t shared_bytes_ = 0;
   std::string name_;

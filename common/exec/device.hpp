@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/exec/fault.hpp"
+#include "common/exec/word_writer.hpp"
 
 namespace llep {
 
@@ -72,6 +73,8 @@ class Device {
   virtual int export_dmabuf(std::byte* memory, std::size_t bytes) = 0;
   /// What this thread, and libraries that it calls, ask of the device goes to this one.
   virtual void use_here() {}
+  /// Writes words of this device's memory; its thread has called use_here.
+  virtual std::unique_ptr<WordWriter> word_writer() = 0;
   /// Throws Error(kUnavailable) unless kernels see what adapters write in the order it was written.
   virtual void check_adapter_writes() const = 0;
 

@@ -24,6 +24,21 @@ Memory allocate_aligned(std::size_t bytes) {
   return Memory(memory, [](std::byte* address) { std::free(address); });
 }
 
+class HostWordWriter final : public WordWriter {
+ public:
+  void copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
+    for (std::size_t at = 0; at < bytes; at += sizeof(std::uint64_t)) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, from + at, sizeof word);
+      store(to + at, word);
+    }
+  }
+  void store(std::byte* to, std::uint64_t value) override {
+    std::atomic_ref(*reinterpret_cast<std::uint64_t*>(to)).store(value, std::memory_order_release);
+  }
+  void flush() override {}
+};
+
 }  // namespace
 
 /// One launch. Workers of slot `s` (warps_per_block of them) run the blocks that the slot's
@@ -167,5 +182,9 @@ int HostDevice::export_dmabuf(std::byte* /*memory*/, std::size_t /*bytes*/) {
 }
 
 void HostDevice::give_up() { std::atomic_ref(raised_).store(1, std::memory_order_release); }
+
+std::unique_ptr<WordWriter> HostDevice::word_writer() {
+  return std::make_unique<HostWordWriter>();
+}
 
 }  // namespace llep

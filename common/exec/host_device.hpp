@@ -47,6 +47,7 @@ class HostDevice final : public Device {
   std::optional<std::string> pci_bus_id() const override { return std::nullopt; }
   int export_dmabuf(std::byte* memory, std::size_t bytes) override;
   void check_adapter_writes() const override {}
+  std::unique_ptr<WordWriter> word_writer() override;
   FaultSink& faults() override { return faults_; }
   void give_up() override;
 

@@ -68,7 +68,7 @@ class LoopWire final : public ProxyWire {
       store(to, what.from);
     } else {
       for (std::uint32_t at = 0; at < what.bytes; at += sizeof(std::uint64_t)) {
-        auto& from = *reinterpret_cast<std::uint64_t*>(heap_.words + what.from + at);
+        auto& from = *reinterpret_cast<std::uint64_t*>(heap_.posted + what.from + at);
         store(to + at, std::atomic_ref(from).load(std::memory_order_relaxed));
       }
     }

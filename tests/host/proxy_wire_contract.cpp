@@ -219,6 +219,7 @@ void check_proxy_wire(Communicator& world, const MakeProxyWires& make, bool word
       .rank = world.rank(),
       .places = places,
       .heap = {.base = memory.get(),
+               .posted = words_apart ? words.get() : memory.get(),
                .words = words_apart ? words.get() : memory.get(),
                .bytes = places.bytes(),
                .device = &device},

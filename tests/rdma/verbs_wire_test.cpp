@@ -74,8 +74,11 @@ class VerbsRankUnderTest {
   MpiCommunicator& world_;
   HostDevice device_{0, {.num_blocks = 1, .warps_per_block = 1}};
   Memory memory_ = device_.allocate(kHeapBytes);
-  FarHeap heap_{
-      .base = memory_.get(), .words = memory_.get(), .bytes = kHeapBytes, .device = &device_};
+  FarHeap heap_{.base = memory_.get(),
+                .posted = memory_.get(),
+                .words = memory_.get(),
+                .bytes = kHeapBytes,
+                .device = &device_};
   ChannelMap map_{.num_ranks = world_.size()};
   ProxyWires made_ = {};
   std::uint64_t end_ = 0;

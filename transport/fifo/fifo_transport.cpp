@@ -8,23 +8,23 @@ namespace llep {
 FarHeap FifoTransport::far_heap(SymmetricHeap& heap) {
   Device& device = heap.device();
   const bool on_gpu = device.executor() == ExecutorKind::kCuda;
-  FarHeap far{.base = heap.base(),
-              .words = heap.base(),
-              .bytes = heap.bytes(),
-              .device = &device,
-              .device_memory = on_gpu && options_.memory != FarMemory::kHost};
-  if (!on_gpu || options_.memory == FarMemory::kGpu) return far;
-  mirror_ = device.allocate_pinned(far.bytes);
-  far.words = mirror_.get();
-  if (!far.device_memory) far.base = mirror_.get();
-  return far;
+  const FarMemory memory = on_gpu ? options_.memory : FarMemory{};
+  if (memory.rows_in_host || memory.posted_in_host || memory.words_in_host) {
+    mirror_ = device.allocate_pinned(heap.bytes());
+  }
+  const auto where = [&](bool in_host) { return in_host ? mirror_.get() : heap.base(); };
+  return {.base = where(memory.rows_in_host),
+          .posted = where(memory.posted_in_host),
+          .words = where(memory.words_in_host),
+          .bytes = heap.bytes(),
+          .device = &device,
+          .device_memory = on_gpu && !memory.rows_in_host};
 }
 
 std::string FifoTransport::describe(const ProxyWires& made) const {
   std::string text = made.description;
-  if (mirror_) {
-    text += far_.device_memory ? ", GPU rows as they are" : ", GPU rows through pinned host memory";
-  }
+  if (far_.device_memory) text += ", GPU rows as they are";
+  if (far_.base == mirror_.get()) text += ", GPU rows through pinned host memory";
   if (!made.warning.empty()) text += "; warning: " + made.warning;
   return text;
 }
@@ -61,7 +61,8 @@ AnyWire FifoTransport::wire() const {
   HybridWire<FifoWire> wire{.near = near_, .far = {}};
   wire.far.map = map_;
   wire.far.heap = far_.base;
-  wire.far.word_heap = far_.words;
+  wire.far.posted = far_.posted;
+  wire.far.words = far_.words;
   wire.far.from_inputs = options_.from_inputs;
   for (std::size_t p = 0; p < proxies_.size(); ++p) wire.far.rings[p] = proxies_[p]->ring();
   return wire;

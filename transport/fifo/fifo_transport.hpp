@@ -6,19 +6,18 @@
 
 namespace llep {
 
-/// Where far rows and words leave from and arrive, for kernels on a GPU. In host memory they lie in
-/// a mirror of the heap that kernels reach across the bus.
-enum class FarMemory {
-  kHost,        // both in host memory: the wire moves nothing else
-  kRowsOnGpu,   // rows in the heap, words in host memory: the wire moves GPU memory, but only the
-                // CPU writes words
-  kGpu,         // both in the heap
+/// Where kernels on a GPU have what travels far: in the heap, or in a mirror of it in pinned host
+/// memory, which they reach across the bus.
+struct FarMemory {
+  bool rows_in_host = false;    // leave from and arrive in the mirror
+  bool posted_in_host = false;  // words leave from there
+  bool words_in_host = false;   // words and signals arrive there
 };
 
 struct FifoOptions {
   std::string name = "fifo";   // or "hybrid-fifo"
   std::string wire = "mpi";    // of the proxies
-  FarMemory memory = FarMemory::kHost;
+  FarMemory memory;            // the host executor has but the heap
   MakeProxyWires make_wires;
   std::vector<bool> near;      // [num_ranks] peers whose memory this rank maps
   int num_proxies = 1;

@@ -16,9 +16,10 @@ inline constexpr int kMaxProxies = 16;
 struct FifoWire {
   FifoRing rings[kMaxProxies];
   ChannelMap map;
-  std::byte* heap = nullptr;       // where sources lie and what far peers put arrives
-  std::byte* word_heap = nullptr;  // the same of words
-  bool from_inputs = false;        // sources may be the user's memory: drain waits for them
+  std::byte* heap = nullptr;    // where sources lie and what far peers put arrives
+  std::byte* posted = nullptr;  // where posted words lie
+  std::byte* words = nullptr;   // where far peers' words and signals arrive
+  bool from_inputs = false;     // sources may be the user's memory: drain waits for them
 
   /// Starts copies of bytes of the heap to to(i), i < n <= 32, what has no peer left out.
   template <class Warp, class F>

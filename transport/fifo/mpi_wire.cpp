@@ -6,7 +6,6 @@
 #include <mpi-ext.h>
 #endif
 
-#include <atomic>
 #include <cstring>
 #include <deque>
 #include <optional>
@@ -41,16 +40,16 @@ std::size_t padded(std::uint32_t bytes) { return (std::size_t{bytes} + 7) / 8 * 
 /// Why the contract holds: all work for one peer goes through one communicator, its records in the
 /// order given. Headers of one source are received one at a time, so they are read in that order;
 /// rows have one tag, so they match the receives that records post, in order as well (MPI-3.1 3.5).
-/// Completion is not ordered: a signal is stored, with release, only once every receive that the
-/// source's earlier records posted has completed. Inline bytes are copied when their record is read,
-/// before any later record. Words are stored one by one. Rows in GPU memory never travel inline: MPI
-/// alone reads and writes them, and what it has received is there for who then sees a word that this
-/// thread stores.
+/// Completion is not ordered: a signal is stored only once every receive that the source's earlier
+/// records posted has completed. Inline bytes are copied when their record is read, before any later
+/// record. What this thread has copied or received is there for who then sees a word it stores:
+/// WordWriter's promise. Rows in GPU memory never travel inline: MPI alone reads and writes them.
 class MpiWire final : public ProxyWire {
  public:
   MpiWire(UniqueMpiComm comm, int rank, int num_ranks, const FarHeap& heap)
       : comm_(std::move(comm)),
         heap_(heap),
+        words_(heap.device->word_writer()),
         open_(static_cast<std::size_t>(num_ranks)),
         sources_(static_cast<std::size_t>(num_ranks)),
         headers_(kNumHeaders) {
@@ -96,11 +95,11 @@ class MpiWire final : public ProxyWire {
   void read_header(int peer);
   void read_record(int peer, const Record& record, const std::byte* data);
   void store_signals(Source& source);
-  void store_word(std::uint64_t to, std::uint64_t value);
   void completed(const MpiToken& token);
 
   UniqueMpiComm comm_;
   FarHeap heap_;
+  std::unique_ptr<WordWriter> words_;
   MpiRequests requests_;
   // Sending.
   std::vector<std::optional<std::size_t>> open_;  // [num_ranks] header being filled
@@ -150,7 +149,7 @@ bool MpiWire::append(const Descriptor& what) {
                       .value = what.kind == DescriptorKind::kSignal ? what.from : 0};
   std::byte* at = header.data.data() + header.used;
   std::memcpy(at, &record, sizeof record);
-  const std::byte* from = what.kind == DescriptorKind::kWords ? heap_.words : heap_.base;
+  const std::byte* from = what.kind == DescriptorKind::kWords ? heap_.posted : heap_.base;
   if (inlined) std::memcpy(at + sizeof record, from + what.from, what.bytes);
   header.used += need;
   return true;
@@ -187,6 +186,7 @@ void MpiWire::send_rows() {
 
 std::uint64_t MpiWire::progress() {
   requests_.test([&](const MpiToken& token) { completed(token); });
+  words_->flush();
   for (; ends_first_ < sent_.first_open(); ++ends_first_) {
     completed_ = ends_.front();
     ends_.pop_front();
@@ -249,11 +249,7 @@ void MpiWire::read_record(int peer, const Record& record, const std::byte* data)
         {.after = source.rows.next(), .to = record.to, .value = record.value});
     store_signals(source);
   } else if (kind == DescriptorKind::kWords) {
-    for (std::uint32_t at = 0; at < record.bytes; at += sizeof(std::uint64_t)) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, data + at, sizeof word);
-      store_word(record.to + at, word);
-    }
+    words_->copy(heap_.words + record.to, data, record.bytes);
   } else if (travels_inline(kind, record.bytes)) {
     std::memcpy(heap_.base + record.to, data, record.bytes);
   } else {
@@ -269,13 +265,8 @@ void MpiWire::store_signals(Source& source) {
   auto& signals = source.signals;
   for (; !signals.empty() && signals.front().after <= source.rows.first_open();
        signals.pop_front()) {
-    store_word(signals.front().to, signals.front().value);
+    words_->store(heap_.words + signals.front().to, signals.front().value);
   }
-}
-
-void MpiWire::store_word(std::uint64_t to, std::uint64_t value) {
-  std::atomic_ref(*reinterpret_cast<std::uint64_t*>(heap_.words + to))
-      .store(value, std::memory_order_release);
 }
 
 }  // namespace
@@ -298,11 +289,7 @@ ProxyWires make_mpi_wires(Communicator& world, const FarHeap& heap, const Channe
                   "wire mpi: this MPI does not let several threads call it at once; one with "
                   "MPI_THREAD_MULTIPLE is needed");
     }
-    if (!heap.device_memory) return;
-    if (heap.words == heap.base) {
-      throw Error(ExitCode::kInternal, "wire mpi: words are stored by the CPU");
-    }
-    heap.device->check_adapter_writes();  // MPI may let one write rows
+    if (heap.device_memory) heap.device->check_adapter_writes();  // MPI may let one write rows
   });
   ProxyWires made{.wires = {}, .description = "wire mpi", .stand_ins = {}};
   for (int p = 0; p < map.num_proxies; ++p) {

@@ -9,7 +9,8 @@ namespace llep {
 bool mpi_moves_gpu_memory();
 
 /// Proxies that carry rows and signals by MPI messages, one communicator for each proxy. `world` is
-/// an MpiCommunicator, words lie in host memory, rows in GPU memory only where mpi_moves_gpu_memory.
+/// an MpiCommunicator, posted words lie in host memory, rows in GPU memory only where
+/// mpi_moves_gpu_memory.
 /// Collective; Error(kUnavailable) on all ranks where MPI does not let several threads call it at
 /// once.
 ProxyWires make_mpi_wires(Communicator& world, const FarHeap& heap, const ChannelMap& map);

@@ -29,10 +29,11 @@ struct ChannelMap {
 /// The memory that puts are made from and arrive in: of the same size and layout on every rank.
 struct FarHeap {
   std::byte* base = nullptr;
-  std::byte* words = nullptr;  // the same for signals and words: `base`, or host memory beside it
+  std::byte* posted = nullptr;  // words leave from here: what wire mpi must read, for one
+  std::byte* words = nullptr;   // words and signals arrive here
   std::uint64_t bytes = 0;
-  Device* device = nullptr;    // whose kernels use it
-  bool device_memory = false;  // `base`; false: the host may read and write it
+  Device* device = nullptr;     // whose kernels use it
+  bool device_memory = false;   // `base`; false: the host may read and write it
 };
 
 /// A descriptor, or several puts that were contiguous on both sides, on its way to a wire.

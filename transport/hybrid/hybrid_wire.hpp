@@ -45,17 +45,17 @@ struct HybridWire {
   LLEP_DEVICE bool wait(Warp& warp, int n, F what, std::uint64_t epoch, WaitPhase phase) const {
     return near.wait(warp, n, what, epoch, phase);
   }
-  /// The words' home is where they arrive from this rank itself, unless far words have a heap of
-  /// their own.
+  /// The words' home is where they arrive from this rank itself, unless those for far peers lie
+  /// elsewhere.
   template <class Warp, class Data, class F>
   LLEP_DEVICE void post(Warp& warp, int n, Data data, int num_peers, F to,
                         std::uint64_t epoch) const {
     const std::uint64_t home = to(0).offset;
-    const bool apart = far.word_heap != near.bases[near.rank];
+    const bool apart = far.posted != near.bases[near.rank];
     warp.post(
         n, data, num_peers + (apart ? 1 : 0),
         [&](int p) {
-          std::byte* words = p < num_peers ? near.address(if_near(to(p))) : far.word_heap + home;
+          std::byte* words = p < num_peers ? near.address(if_near(to(p))) : far.posted + home;
           return reinterpret_cast<TaggedPair*>(words);
         },
         epoch);
@@ -71,7 +71,7 @@ struct HybridWire {
   }
   LLEP_DEVICE std::uint64_t* words(int peer, std::uint64_t offset) const {
     return is_near(peer) ? near.words(peer, offset)
-                         : reinterpret_cast<std::uint64_t*>(far.word_heap + offset);
+                         : reinterpret_cast<std::uint64_t*>(far.words + offset);
   }
   template <class Warp>
   LLEP_DEVICE void flush(Warp& warp) const {
