@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "common/exec/cuda_word_writer.hpp"
 
+#include <utility>
+
 #include "common/error.hpp"
 #include "common/exec/cuda_device.hpp"
 
@@ -8,7 +10,7 @@ namespace llep {
 
 namespace {
 
-constexpr std::size_t kMostAtOnce = 256;  // "the total must not exceed 256", cuStreamBatchMemOp
+constexpr std::size_t kMostAtOnce = 255;  // fewer than 256: cuStreamBatchMemOp
 
 }  // namespace
 
@@ -26,6 +28,7 @@ void CudaWordWriter::copy(std::byte* to, const std::byte* from, std::size_t byte
   flush();
   cuda::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()),
               "copying words to GPU memory");
+  copied_ = true;
 }
 
 void CudaWordWriter::store(std::byte* to, std::uint64_t value) {
@@ -36,7 +39,8 @@ void CudaWordWriter::store(std::byte* to, std::uint64_t value) {
   one.writeValue.operation = CU_STREAM_MEM_OP_WRITE_VALUE_64;
   one.writeValue.address = reinterpret_cast<CUdeviceptr>(to);
   one.writeValue.value64 = value;
-  one.writeValue.flags = CU_STREAM_WRITE_VALUE_DEFAULT;
+  one.writeValue.flags = std::exchange(copied_, false) ? CU_STREAM_WRITE_VALUE_DEFAULT
+                                                        : CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER;
   stored_.push_back(one);
   if (stored_.size() == kMostAtOnce) flush();
 }

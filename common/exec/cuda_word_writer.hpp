@@ -11,9 +11,10 @@
 
 namespace llep {
 
-/// Copies and stream memory operations in one stream of its own. An operation of the stream begins
-/// after the earlier ones have ended, and a value write comes with a barrier for the writes before it
-/// (CUDA driver API, cuStreamWriteValue64), so words arrive in order; kernels hold up neither.
+/// Copies and stream memory operations in one stream of its own; kernels hold up neither. An
+/// operation of the stream begins after the earlier ones have ended. The first value write behind a
+/// copy comes with a barrier for what was written before it (CUDA driver API, cuStreamWriteValue64).
+/// The others do without: what the host has written is there already.
 class CudaWordWriter final : public WordWriter {
  public:
   /// `by_copy`: no value writes. They do not arrive while kernels of several processes take turns on
@@ -28,6 +29,7 @@ class CudaWordWriter final : public WordWriter {
   UniqueHandle<cudaStream_t, cudaStreamDestroy> stream_;
   decltype(&cuStreamBatchMemOp) write_values_ = nullptr;  // null: by copy
   std::vector<CUstreamBatchMemOpParams> stored_;
+  bool copied_ = false;  // since the last barrier
 };
 
 }  // namespace llep

@@ -74,6 +74,24 @@ TEST_P(WordWriterTest, a_stored_word_comes_behind_copied_ones) {
   EXPECT_EQ(result.late, 0U);
 }
 
+TEST_P(WordWriterTest, takes_any_number_of_words_at_once) {
+  if (cuda::num_devices() == 0) GTEST_SKIP() << "no GPU";
+  constexpr std::uint64_t kNumber = 1000;
+  CudaDevice device(0, 0, 1);
+  const Memory memory = device.allocate(kNumber * sizeof(std::uint64_t));
+  CudaWordWriter writer(GetParam());
+  for (std::uint64_t pass = 1; pass <= 2; ++pass) {
+    for (std::uint64_t i = 0; i < kNumber; ++i) {
+      writer.store(memory.get() + i * sizeof(std::uint64_t), pass * 5000 + i);
+    }
+  }
+  writer.flush();
+  cuda::check(cudaDeviceSynchronize(), "waiting for the GPU");
+  std::vector<std::uint64_t> seen(kNumber);
+  device.copy(seen.data(), memory.get(), kNumber * sizeof(std::uint64_t));
+  for (std::uint64_t i = 0; i < kNumber; ++i) ASSERT_EQ(seen[i], 10'000 + i);
+}
+
 INSTANTIATE_TEST_SUITE_P(Ways, WordWriterTest, testing::Bool(), [](const auto& one) {
   return one.param ? "by_copy" : "by_value_writes";
 });

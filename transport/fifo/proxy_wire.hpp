@@ -45,8 +45,8 @@ struct Work {
 /// What a proxy thread moves rows with. All calls but the constructor's come from that thread.
 ///
 /// Ordering contract: on one channel (peer and channel number), a signal's word changes at the peer
-/// only after the bytes of all earlier puts and words of that channel are there, and signals of a
-/// channel arrive in order. Nothing is ordered between channels.
+/// only after the bytes of all earlier puts and words of that channel are there, and the values of
+/// one word arrive in order. Nothing is ordered between channels.
 ///
 /// Errors are thrown (Error, kInternal or kDeadline): what failed, with which peer, what to look at.
 class ProxyWire {
