@@ -94,8 +94,7 @@ std::string runtime_version() {
 
 }  // namespace cuda
 
-CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing)
-    : ordinal_(ordinal), shared_(ranks_sharing > 1) {
+CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing) : ordinal_(ordinal) {
   using cuda::check;
   check(cudaSetDevice(ordinal), "selecting a GPU");
   cudaDeviceProp properties = {};
@@ -203,7 +202,7 @@ void CudaDevice::delay(double us) {
 void CudaDevice::use_here() { cuda::check(cudaSetDevice(ordinal_), "selecting a GPU"); }
 
 std::unique_ptr<WordWriter> CudaDevice::word_writer() {
-  return std::make_unique<CudaWordWriter>(shared_);
+  return std::make_unique<CudaWordWriter>();
 }
 
 void CudaDevice::give_up() {

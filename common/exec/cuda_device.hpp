@@ -63,7 +63,6 @@ class CudaDevice final : public Device {
   using Event = UniqueHandle<cudaEvent_t, cudaEventDestroy>;
 
   int ordinal_;
-  bool shared_ = false;  // with other ranks
   int num_blocks_ = 1;
   std::uint32_t shared_bytes_ = 0;
   std::string name_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Words that the host writes while a kernel waits for them.
 #include <cstdint>
-#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -43,9 +42,7 @@ __global__ void read_words(const std::uint64_t* words, const std::uint64_t* sign
   }
 }
 
-class WordWriterTest : public testing::TestWithParam<bool> {};
-
-TEST_P(WordWriterTest, a_stored_word_comes_behind_copied_ones) {
+TEST(WordWriter, a_stored_word_comes_behind_copied_ones) {
   if (cuda::num_devices() == 0) GTEST_SKIP() << "no GPU";
   CudaDevice device(0, 0, 1);
   const Memory memory = device.allocate((kWords + 1) * sizeof(std::uint64_t));
@@ -53,7 +50,7 @@ TEST_P(WordWriterTest, a_stored_word_comes_behind_copied_ones) {
   const Memory seen = device.allocate(sizeof(Seen));
   auto* const words = reinterpret_cast<std::uint64_t*>(memory.get());
   auto* const answer = reinterpret_cast<std::uint64_t*>(host.get());
-  CudaWordWriter writer(GetParam());
+  CudaWordWriter writer;
   read_words<<<1, 32, 0, device.stream()>>>(words, words + kWords, answer,
                                             reinterpret_cast<Seen*>(seen.get()));
   std::vector<std::uint64_t> values(kWords);
@@ -74,12 +71,12 @@ TEST_P(WordWriterTest, a_stored_word_comes_behind_copied_ones) {
   EXPECT_EQ(result.late, 0U);
 }
 
-TEST_P(WordWriterTest, takes_any_number_of_words_at_once) {
+TEST(WordWriter, takes_any_number_of_words_at_once) {
   if (cuda::num_devices() == 0) GTEST_SKIP() << "no GPU";
   constexpr std::uint64_t kNumber = 1000;
   CudaDevice device(0, 0, 1);
   const Memory memory = device.allocate(kNumber * sizeof(std::uint64_t));
-  CudaWordWriter writer(GetParam());
+  CudaWordWriter writer;
   for (std::uint64_t pass = 1; pass <= 2; ++pass) {
     for (std::uint64_t i = 0; i < kNumber; ++i) {
       writer.store(memory.get() + i * sizeof(std::uint64_t), pass * 5000 + i);
@@ -91,10 +88,6 @@ TEST_P(WordWriterTest, takes_any_number_of_words_at_once) {
   device.copy(seen.data(), memory.get(), kNumber * sizeof(std::uint64_t));
   for (std::uint64_t i = 0; i < kNumber; ++i) ASSERT_EQ(seen[i], 10'000 + i);
 }
-
-INSTANTIATE_TEST_SUITE_P(Ways, WordWriterTest, testing::Bool(), [](const auto& one) {
-  return one.param ? "by_copy" : "by_value_writes";
-});
 
 }  // namespace
 }  // namespace llep
