@@ -60,7 +60,7 @@ struct Rig {
 
 /// Each entry says who posted it and the how manieth of its warp in that queue it is.
 auto numbered(int warp, std::uint64_t number) {
-  return [=](int i, const WqeHead& head) {
+  return [=](int i, const WqeHead& head, const SendQueue&) {
     return encode_inline(head, {.address = static_cast<std::uint64_t>(warp * 64 + i), .rkey = 7},
                          number);
   };

@@ -53,6 +53,7 @@ AnyWire FifoTransport::wire() const {
   HybridWire<FifoWire> wire{.near = near_, .far = {}};
   wire.far.map = map_;
   wire.far.heap = far_.base;
+  wire.far.heap_bytes = far_.bytes;
   wire.far.from_inputs = options_.from_inputs;
   for (std::size_t p = 0; p < proxies_.size(); ++p) wire.far.rings[p] = proxies_[p]->ring();
   return wire;

@@ -29,7 +29,7 @@ struct Posting {
   std::uint32_t lanes = 0;
   QueueOf queue;
 
-  /// Posts encode(i, head), a Wqe, to every lane's queue: one reservation, one fence and one
+  /// Posts encode(i, head, queue), a Wqe, to every lane's queue: one reservation, one fence and one
   /// publication for all lanes that have room. Others wait for room, each for its own queue's, and
   /// hold nothing up in the queues of the others. False: a deadline passed.
   template <class Warp, class Encode>
@@ -47,8 +47,9 @@ struct Posting {
       if (ready == 0) return false;
       warp.for_each(kMaxLanes, [&](int i) {
         if (!has(ready, i)) return;
-        const WqeHead head{.position = positions[i], .qpn = queue(i).qpn, .completion = asks(i)};
-        queue(i).store(positions[i], encode(i, head));
+        const SendQueue& own = queue(i);
+        const WqeHead head{.position = positions[i], .qpn = own.qpn, .completion = asks(i)};
+        own.store(positions[i], encode(i, head, own));
       });
       warp.release();
       warp.for_each(kMaxLanes, [&](int i) {
@@ -86,7 +87,7 @@ struct Posting {
       return reached(Warp::load_relaxed(&queue(i).state->asked), reserved) ? 0U : 1U << i;
     });
     const PostRules rules{.completion = Completion::kAsk, .doorbell = Doorbell::kNow};
-    const auto nop = [](int /*i*/, const WqeHead& head) { return encode_nop(head); };
+    const auto nop = [](int, const WqeHead& head, const SendQueue&) { return encode_nop(head); };
     if (silent != 0 && !Posting{silent, queue}.post(warp, rules, nop)) return false;
     const auto asked = warp.lanes(kMaxLanes, [&](int i) {
       return has(lanes, i) ? Warp::load_relaxed(&queue(i).state->asked) : std::uint64_t{0};
