@@ -30,15 +30,21 @@ class DeviceFile {
   void* map(void* address, std::size_t bytes, int protection, int flags, std::uint64_t offset);
   static std::uint64_t page_offset(std::uint32_t page);
 
-  /// Calls rung(page, qpn) for each doorbell register written since the last time. False: none.
+  struct Doorbell {
+    std::uint32_t page = 0;
+    int number = 0;  // which register of the page
+    std::uint32_t qpn = 0;
+  };
+  /// Calls rung(Doorbell) for each doorbell register written since the last time. False: none.
   template <class Rung>
   bool take_doorbells(Rung rung) {
     bool any = false;
     for (std::uint32_t page = 0; page < kMaxPages; ++page) {
       if (!allocated_[page]) continue;
-      for (const std::size_t offset : kDoorbellOffsets) {
+      for (int half = 0; half < kNumHalves; ++half) {
+        const std::size_t offset = kFirstRegister + static_cast<std::size_t>(half) * kHalfBytes;
         if (const auto qpn = take_doorbell(page * kPageBytes + offset)) {
-          rung(page, *qpn);
+          rung(Doorbell{.page = page, .number = half / 2, .qpn = *qpn});
           any = true;
         }
       }
@@ -47,8 +53,10 @@ class DeviceFile {
   }
 
  private:
-  /// Two registers of two halves that libmlx5 uses in turn (mlx5dv.h: bf.reg, bf.size).
-  static constexpr std::array<std::size_t, 4> kDoorbellOffsets = {0x800, 0x900, 0xa00, 0xb00};
+  // Two registers a page, each of two halves that libmlx5 uses in turn (mlx5dv.h: bf.reg, bf.size).
+  static constexpr std::size_t kFirstRegister = 0x800;
+  static constexpr std::size_t kHalfBytes = 0x100;
+  static constexpr int kNumHalves = 4;
   std::optional<std::uint32_t> take_doorbell(std::size_t offset);
 
   std::atomic<int> descriptor_{-1};

@@ -99,33 +99,30 @@ bool Engine::take_doorbells(std::uint64_t now) {
     again = false;
     for (DeviceFile& file : adapter_.files) {
       if (!file.is_open()) continue;
-      again |= file.take_doorbells([&](std::uint32_t page, std::uint32_t qpn) {
-        on_doorbell(&file, page, qpn, now);
-      });
+      again |= file.take_doorbells(
+          [&](const DeviceFile::Doorbell& doorbell) { on_doorbell(file, doorbell, now); });
     }
     any |= again;
   }
   return any;
 }
 
-void Engine::on_doorbell(const void* file, std::uint32_t page, std::uint32_t qpn,
+void Engine::on_doorbell(const DeviceFile& file, const DeviceFile::Doorbell& doorbell,
                          std::uint64_t now) {
-  int sharing = 0;
-  const auto is_here = [&](const QueuePair& qp) {
-    return qp.created().owner == file && qp.created().uar_page == page;
-  };
-  adapter_.qps.for_each([&](const QueuePair& qp) { sharing += is_here(qp) ? 1 : 0; });
-  QueuePair* const named = adapter_.find_qp(qpn);
+  QueuePair* const named = adapter_.find_qp(doorbell.qpn);
   if (named != nullptr) {
+    named->register_number = doorbell.number;
     named->requester.ring(now);
   } else {
-    log_line("a doorbell of qp 0x{:06x}, which does not exist", qpn);
+    log_line("a doorbell of qp 0x{:06x}, which does not exist", doorbell.qpn);
   }
-  // A page has two registers. Beyond two queue pairs one may have overwritten another's doorbell
-  // before it was seen here; each wrote its doorbell record first.
-  if (sharing <= 2) return;
+  // Queue pairs that share a register may have overwritten each other's doorbells before they were
+  // seen here. Each wrote its doorbell record first.
   adapter_.qps.for_each([&](QueuePair& qp) {
-    if (is_here(qp) && &qp != named && qp.requester.behind()) qp.requester.ring(now);
+    const bool shares =
+        qp.created().owner == &file && qp.created().uar_page == doorbell.page &&
+        (qp.register_number == doorbell.number || qp.register_number == QueuePair::kUnknownRegister);
+    if (shares && &qp != named && qp.requester.behind()) qp.requester.ring(now);
   });
 }
 

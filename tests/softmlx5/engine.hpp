@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "tests/softmlx5/device_file.hpp"
+
 namespace softmlx5 {
 
 class Adapter;
@@ -28,7 +30,8 @@ class Engine {
   /// True: there was something to do.
   bool pass();
   bool take_doorbells(std::uint64_t now);
-  void on_doorbell(const void* file, std::uint32_t page, std::uint32_t qpn, std::uint64_t now);
+  void on_doorbell(const DeviceFile& file, const DeviceFile::Doorbell& doorbell,
+                   std::uint64_t now);
   bool serve_queue_pairs(std::uint64_t now);
   bool serve_queue_pair(std::uint32_t handle, std::uint64_t now);
   bool serve_peers(std::uint64_t now);

@@ -78,6 +78,8 @@ class QueuePair {
   int peer_device_ = -1;
 
  public:
+  static constexpr int kUnknownRegister = -1;
+  int register_number = kUnknownRegister;  // of its page, where its doorbell was last seen
   Requester requester;
   Responder responder;
 };
