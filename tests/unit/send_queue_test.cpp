@@ -234,6 +234,7 @@ TEST(SendQueue, entries_that_never_complete_end_a_drain_in_a_record) {
     const auto second = rig.posting(2U, 2);
     second.post(warp, {.completion = Completion::kAsk}, numbered(0, 0));
     EXPECT_FALSE(rig.posting(3U, 2).drain(warp));
+    EXPECT_EQ(rig.adapter.state(1).reserved, 1U);  // it asks already
   });
   EXPECT_EQ(rig.fault().phase, WaitPhase::kIbgdaDrain);
   EXPECT_EQ(rig.fault().peer, 2);

@@ -77,27 +77,28 @@ struct Posting {
     warp.sync();
   }
 
-  /// Waits until all that has been reserved so far is complete. Where the last of it asks for no
-  /// completion, an entry that does nothing else is posted behind it. False: a deadline passed.
+  /// Waits until all that has been reserved so far is complete. Where nobody asks for that in a
+  /// while, an entry that does nothing else is posted. False: a deadline passed.
   template <class Warp>
   LLEP_DEVICE bool drain(Warp& warp) const {
+    const auto all = warp.lanes(kMaxLanes, [&](int i) {
+      return has(lanes, i) ? Warp::load_relaxed(&queue(i).state->reserved) : std::uint64_t{0};
+    });
+    std::uint32_t left = lanes;
+    for (int polls = 0; left != 0 && polls < kPatience; ++polls) {
+      left = warp.bits(kMaxLanes, [&](int i) {
+        return has(left, i) && !reached(queue(i).help(warp), all[i]) ? 1U << i : 0U;
+      });
+    }
     const std::uint32_t silent = warp.bits(kMaxLanes, [&](int i) {
-      if (!has(lanes, i)) return 0U;
-      const std::uint64_t reserved = Warp::load_relaxed(&queue(i).state->reserved);
-      return reached(Warp::load_relaxed(&queue(i).state->asked), reserved) ? 0U : 1U << i;
+      if (!has(left, i)) return 0U;
+      return reached(Warp::load_relaxed(&queue(i).state->asked), all[i]) ? 0U : 1U << i;
     });
     const PostRules rules{.completion = Completion::kAsk, .doorbell = Doorbell::kNow};
     const auto nop = [](int, const WqeHead& head, const SendQueue&) { return encode_nop(head); };
     if (silent != 0 && !Posting{silent, queue}.post(warp, rules, nop)) return false;
-    const auto asked = warp.lanes(kMaxLanes, [&](int i) {
-      return has(lanes, i) ? Warp::load_relaxed(&queue(i).state->asked) : std::uint64_t{0};
-    });
-    std::uint32_t left = warp.bits(kMaxLanes, [&](int i) {
-      if (!has(lanes, i)) return 0U;
-      return reached(Warp::load_acquire(&queue(i).state->completed), asked[i]) ? 0U : 1U << i;
-    });
     while (left != 0) {
-      const std::uint32_t done = wait(warp, left, asked, WaitPhase::kIbgdaDrain);
+      const std::uint32_t done = wait(warp, left, all, WaitPhase::kIbgdaDrain);
       if (done == 0) return false;
       left &= ~done;
     }
@@ -105,6 +106,9 @@ struct Posting {
   }
 
  private:
+  /// Of drain, in looks at the completion queue: warps that have put and not yet signalled ask soon.
+  static constexpr int kPatience = 32;
+
   LLEP_DEVICE static constexpr bool has(std::uint32_t bits, int i) { return (bits >> i & 1U) != 0; }
 
   /// Of `left` those lanes whose entries may be written, at least one; 0: a deadline passed.
