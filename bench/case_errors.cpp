@@ -29,9 +29,27 @@ std::string describe_fifo(const FaultRecord& fault, double timeout_ms) {
   return line + (fault.peer < 0 ? "" : fmt::format(" (the next is for rank {})", fault.peer));
 }
 
+std::string describe_ibgda(const FaultRecord& fault, double timeout_ms) {
+  if (fault.phase == WaitPhase::kIbgdaError) {
+    return fmt::format("rank {}: {}: to rank {}, entry's opcode {:#x}, syndrome {:#x} (vendor's {:#x})",
+                       fault.rank, to_string(fault.phase), fault.peer, fault.expected,
+                       fault.seen & 0xff, fault.seen >> 8);
+  }
+  return fmt::format("rank {}: {}: waited {:g} ms for the adapter to complete {} entries to rank {}, "
+                     "it has completed {}; does it hear its doorbells?",
+                     fault.rank, to_string(fault.phase), timeout_ms, fault.expected, fault.peer,
+                     fault.seen);
+}
+
+bool is_ibgda(WaitPhase phase) {
+  return phase == WaitPhase::kIbgdaRoom || phase == WaitPhase::kIbgdaDrain ||
+         phase == WaitPhase::kIbgdaError;
+}
+
 }  // namespace
 
 std::string describe(const FaultRecord& fault, double timeout_ms) {
+  if (is_ibgda(fault.phase)) return describe_ibgda(fault, timeout_ms);
   if (fault.phase == WaitPhase::kFifoRoom || fault.phase == WaitPhase::kFifoDrain) {
     return describe_fifo(fault, timeout_ms);
   }

@@ -25,7 +25,7 @@ CaseRun::CaseRun(const RankContext& context, const CaseSetup& setup)
       ep_(context.world, context.launcher, context.transport, context.heap, setup.layout) {
   collectively(context.world, [&] {
     const std::size_t selections = size(shape().max_tokens) * size(shape().num_topk);
-    x_ = context_.device.allocate(size(shape().max_tokens) * size(shape().hidden) * sizeof(Bf16));
+    x_ = context_.device.allocate_pages(size(shape().max_tokens) * size(shape().hidden) * sizeof(Bf16));
     topk_ = context_.device.allocate(selections * sizeof(std::int64_t));
     weights_ = context_.device.allocate(selections * sizeof(float));
     context_.device.copy(weights_.get(), setup_.routing.weights.data(),
@@ -33,7 +33,21 @@ CaseRun::CaseRun(const RankContext& context, const CaseSetup& setup)
     upload_topk();
     allocate_outputs();
     list_rows();
+    send_in_place();
   });
+}
+
+/// bf16 rows are sent as they lie where the transport can.
+void CaseRun::send_in_place() {
+  const std::size_t row_bytes = size(shape().hidden) * sizeof(Bf16);
+  if (!fp8()) {
+    sources_.push_back(
+        context_.transport.send_from(x_.get(), size(shape().max_tokens) * row_bytes));
+  }
+  if (!expert_output_) return;
+  const std::size_t rows = size(shape().num_local_experts()) *
+                           static_cast<std::size_t>(shape().capacity());
+  sources_.push_back(context_.transport.send_from(expert_output_.get(), rows * row_bytes));
 }
 
 std::size_t CaseRun::packed_row_bytes() const {
@@ -50,7 +64,7 @@ void CaseRun::allocate_outputs() {
   src_info_ = device.allocate(rows * sizeof(std::int32_t));
   ranges_ = device.allocate(size(shape().num_experts) * sizeof(std::int64_t));
   if (ep_.expert_output() == nullptr) {
-    expert_output_ = device.allocate(rows * size(shape().hidden) * sizeof(Bf16));
+    expert_output_ = device.allocate_pages(rows * size(shape().hidden) * sizeof(Bf16));
   }
   out_ = device.allocate(size(shape().max_tokens) * size(shape().hidden) * sizeof(Bf16));
   // Rows that nobody writes keep the poison for the whole case.

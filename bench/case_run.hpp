@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -68,6 +69,7 @@ class CaseRun {
   Memory upload(const void* data, std::size_t bytes);
   void list_rows();
   void allocate_outputs();
+  void send_in_place();
   Bf16* expert_output() const;
   DispatchOutputs outputs() const;
   void upload_topk();
@@ -112,6 +114,7 @@ class CaseRun {
   Memory first_bad_;
   std::vector<int> guard_rows_;
   int num_poisoned_ = 0;
+  std::vector<std::shared_ptr<void>> sources_;  // ends before the memory
 };
 
 }  // namespace llep

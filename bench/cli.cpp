@@ -12,6 +12,7 @@
 #include "bench/transports.hpp"
 #include "common/error.hpp"
 #include "common/version.hpp"
+#include "transport/ibgda/ibgda_transport.hpp"
 
 namespace llep {
 namespace {
@@ -132,8 +133,12 @@ std::string list_text() {
   text += line("cuda", LLEP_HAS_CUDA != 0 ? "kernels run on GPUs"
                                           : "not in this binary: configure with -DLLEP_CUDA=on");
   text += "transports (--transport)\n";
-  for (const TransportName& transport : kTransportNames) text += line(transport.name, transport.help);
-  text += line("auto", "ipc on one node, hybrid-fifo on several");
+  for (const TransportName& transport : kTransportNames) {
+    text += line(transport.name, transport.help);
+    if (!std::string_view(transport.name).ends_with("ibgda")) continue;
+    if (const auto why = why_no_ibgda()) text += line("", "not here: " + *why);
+  }
+  text += line("auto", "ipc on one node; on several hybrid-ibgda, or hybrid-fifo and why");
   return text;
 }
 

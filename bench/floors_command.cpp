@@ -23,14 +23,14 @@ constexpr int kShallowDepth = 512;
 constexpr std::uint32_t kChunkBytes = 16 * 1024;
 
 /// Transports as cases, which carry nothing else here.
-std::vector<Case> transports_of(const RunOptions& options, const Nodes& nodes) {
+std::vector<Case> transports_of(const RunOptions& options, const AutoChoice& choice) {
   std::vector<Case> cases;
   for (const std::string& name : options.transports) {
     for (const SignalMode signal : options.signals) {
       cases.push_back({.signal = signal, .transport = name});
     }
   }
-  return resolve_auto(cases, nodes);
+  return resolve_auto(cases, choice);
 }
 
 /// Collective. Chunks and warps that every rank has.
@@ -119,8 +119,9 @@ ExitCode floors_command(MpiCommunicator& world, const RunOptions& options) {
   same_everywhere([&] { agree_on_options(world, options); });
   const NodeInfo node = node_info(world);
   const Nodes nodes = nodes_of(node, options);
-  const std::vector<Case> cases = transports_of(options, nodes);
-  if (world.rank() == 0) fmt::print("{}", explain_auto(options, nodes));
+  const AutoChoice choice = choose_auto(world, nodes);
+  const std::vector<Case> cases = transports_of(options, choice);
+  if (world.rank() == 0) fmt::print("{}", explain_auto(options, choice));
 
   const Session session = start_session(world, node, options);
   Device& device = *session.chosen.device;

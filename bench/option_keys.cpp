@@ -133,7 +133,7 @@ OptionKey experts_key(const About& about, std::vector<int> RunOptions::*member,
 
 OptionKey transport_key() {
   return axis(
-      {"transport", "", "Axes", "LIST", "ipc, fifo, hybrid-fifo, auto; auto chooses and says why"},
+      {"transport", "", "Axes", "LIST", "ipc, fifo, ibgda, hybrid-fifo, hybrid-ibgda, auto (chooses and says why)"},
       &RunOptions::transports,
       [](const std::string& text) {
         std::vector<TransportName> names(std::begin(kTransportNames), std::end(kTransportNames));
@@ -240,6 +240,20 @@ void add_adapters(std::vector<OptionKey>& keys) {
   keys.push_back(choice({"mr-mode", "", kAdapters, "NAME",
                          "GPU memory: auto, dmabuf, peermem; host: rows through pinned memory"},
                         &O::mr_mode, kMrModes));
+  keys.push_back(scalar(
+      {"send-depth", "", kAdapters, "N", "of a queue pair's send queue, a power of two from 64 on"},
+      &O::send_depth,
+      [](const std::string& text) {
+        const int depth = parse_power_of_two(text);
+        return depth >= kLeastSendDepth ? depth : parse_int(text, kLeastSendDepth);
+      },
+      [](int value) { return value; }));
+  keys.push_back(scalar(
+      {"ring-every", "", kAdapters, "N|tail",
+       "ibgda: entries that wait for one doorbell at most; tail: each signal rings"},
+      &O::ring_every,
+      [](const std::string& text) { return text == "tail" ? 0 : parse_int(text, 1); },
+      [](int value) { return value == 0 ? Json("tail") : Json(value); }));
   keys.push_back(flag({"relaxed-ordering", "", kAdapters, "",
                        "let writes pass each other on PCIe; signals become atomics"},
                       &O::relaxed_ordering));

@@ -81,6 +81,8 @@ struct RunOptions {
   std::vector<SignalMode> signals = {SignalMode::kWrite};
   int fifo_depth = 4096;       // descriptors of each ring
   int proxy_threads = 1;       // per rank
+  int send_depth = 512;        // work requests or entries of a queue pair's send queue
+  int ring_every = 8;          // entries that wait for a doorbell at most; 0: signals ring
   int qps_per_peer = 1;        // channels to each far peer; 0: one for each expert of a rank
   int ranks_per_node = 0;      // 0: the real nodes
   std::vector<std::string> nic_map;

@@ -18,8 +18,9 @@ namespace llep {
 
 namespace {
 
-void print_plan(const std::vector<Case>& cases, const RunOptions& options, const Nodes& nodes) {
-  fmt::print("{}{}", explain_auto(options, nodes), describe_heap(cases, options));
+void print_plan(const std::vector<Case>& cases, const RunOptions& options,
+                const AutoChoice& choice) {
+  fmt::print("{}{}", explain_auto(options, choice), describe_heap(cases, options));
   std::fflush(stdout);
 }
 
@@ -86,9 +87,10 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
   same_everywhere([&] { agree_on_options(world, options); });
   const NodeInfo node = node_info(world);
   const Nodes nodes = nodes_of(node, options);
+  const AutoChoice choice = choose_auto(world, nodes);
   const auto cases =
-      same_everywhere([&] { return resolve_auto(expand(options, world.size()), nodes); });
-  if (world.rank() == 0) print_plan(cases, options, nodes);
+      same_everywhere([&] { return resolve_auto(expand(options, world.size()), choice); });
+  if (world.rank() == 0) print_plan(cases, options, choice);
   if (options.dry_run) return ExitCode::kOk;
 
   const Session session = start_session(world, node, options);

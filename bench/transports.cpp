@@ -5,19 +5,20 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "bench/option_values.hpp"
+#include "bench/report_table.hpp"
 #include "transport/fifo/fifo_transport.hpp"
 #include "transport/fifo/mpi_wire.hpp"
 #include "transport/fifo/verbs_wire.hpp"
+#include "transport/ibgda/ibgda_transport.hpp"
 #include "transport/ipc/ipc_transport.hpp"
 
 namespace llep {
 
 namespace {
-
-const char* auto_choice(const Nodes& nodes) { return nodes.num_nodes == 1 ? "ipc" : "hybrid-fifo"; }
 
 std::string node_text(const Nodes& nodes) {
   return fmt::format("{} node{}{}", nodes.num_nodes, nodes.num_nodes == 1 ? "" : "s",
@@ -29,6 +30,15 @@ struct ChosenWire {
   bool verbs = false;
   std::string reason = {};
 };
+
+/// Collective: the first rank's obstacle with its number; empty: no rank has one.
+std::string first_obstacle(Communicator& world, const std::optional<std::string>& mine) {
+  const auto obstacles = gather_strings(world, mine.value_or(""));
+  const auto found = std::find_if(obstacles.begin(), obstacles.end(),
+                                  [](const std::string& text) { return !text.empty(); });
+  if (found == obstacles.end()) return "";
+  return fmt::format("rank {}: {}", found - obstacles.begin(), *found);
+}
 
 /// Collective.
 FarMemory choose_memory(Communicator& world, bool verbs, MrMode mode) {
@@ -44,12 +54,9 @@ ChosenWire choose_wire(Communicator& world, const RunOptions& options) {
   if (options.fifo_wire != FifoWireChoice::kAuto) {
     return {.verbs = options.fifo_wire == FifoWireChoice::kVerbs};
   }
-  const auto obstacles = gather_strings(world, why_no_verbs().value_or(""));
-  const auto found = std::find_if(obstacles.begin(), obstacles.end(),
-                                  [](const std::string& text) { return !text.empty(); });
-  if (found == obstacles.end()) return {.verbs = true, .reason = "every rank has a port"};
-  return {.verbs = false,
-          .reason = fmt::format("rank {}: {}", found - obstacles.begin(), *found)};
+  const std::string obstacle = first_obstacle(world, why_no_verbs());
+  if (obstacle.empty()) return {.verbs = true, .reason = "every rank has a port"};
+  return {.verbs = false, .reason = obstacle};
 }
 
 VerbsOptions verbs_options(const RunOptions& options, SignalMode signal) {
@@ -59,7 +66,8 @@ VerbsOptions verbs_options(const RunOptions& options, SignalMode signal) {
           .traffic_class = options.traffic_class,
           .mr_mode = options.mr_mode,
           .relaxed_ordering = options.relaxed_ordering,
-          .signal_atomic = signal == SignalMode::kAtomic};
+          .signal_atomic = signal == SignalMode::kAtomic,
+          .send_depth = options.send_depth};
 }
 
 MakeProxyWires verbs_wires(const VerbsOptions& options, const std::vector<bool>& near) {
@@ -114,6 +122,17 @@ std::unique_ptr<Transport> make_fifo(const TransportSettings& settings, Communic
                   .naps = executor == ExecutorKind::kHost});
 }
 
+std::unique_ptr<Transport> make_ibgda(const TransportSettings& settings, Communicator& world,
+                                      const Nodes& nodes, const RunOptions& options) {
+  const auto every = static_cast<std::uint32_t>(options.ring_every);
+  return make_ibgda_transport({.name = settings.name,
+                               .verbs = verbs_options(options, settings.signal),
+                               .near = nodes.near(settings.name, world.rank()),
+                               .channels_per_peer = settings.channels_per_peer,
+                               .policy = {.every = every},
+                               .from_inputs = options.zero_copy});
+}
+
 }  // namespace
 
 bool Nodes::near(const std::string& transport, int from, int to) const {
@@ -145,20 +164,29 @@ Nodes nodes_of(const NodeInfo& node, const RunOptions& options) {
   return nodes;
 }
 
-std::vector<Case> resolve_auto(const std::vector<Case>& asked, const Nodes& nodes) {
+AutoChoice choose_auto(Communicator& world, const Nodes& nodes) {
+  const std::string where = "the ranks are on " + node_text(nodes);
+  if (nodes.num_nodes == 1) return {.transport = "ipc", .reason = where};
+  const std::string obstacle = first_obstacle(world, why_no_ibgda());
+  if (obstacle.empty()) {
+    return {.transport = "hybrid-ibgda", .reason = where + ", every rank has an mlx5 adapter"};
+  }
+  return {.transport = "hybrid-fifo", .reason = fmt::format("{}; no ibgda: {}", where, obstacle)};
+}
+
+std::vector<Case> resolve_auto(const std::vector<Case>& asked, const AutoChoice& choice) {
   std::vector<Case> cases;
   for (Case one : asked) {
-    if (one.transport == "auto") one.transport = auto_choice(nodes);
+    if (one.transport == "auto") one.transport = choice.transport;
     if (std::find(cases.begin(), cases.end(), one) == cases.end()) cases.push_back(one);
   }
   return cases;
 }
 
-std::string explain_auto(const RunOptions& options, const Nodes& nodes) {
+std::string explain_auto(const RunOptions& options, const AutoChoice& choice) {
   const auto& asked = options.transports;
   if (std::find(asked.begin(), asked.end(), "auto") == asked.end()) return "";
-  return fmt::format("transport: auto is {}, the ranks are on {}\n", auto_choice(nodes),
-                     node_text(nodes));
+  return wrapped(fmt::format("transport: auto is {}, {}", choice.transport, choice.reason), "");
 }
 
 std::vector<bool> mapped_peers(const std::vector<Case>& cases, const Nodes& nodes, int rank) {
@@ -183,7 +211,10 @@ TransportSettings settings_of(const Case& one, const RunOptions& options) {
 std::unique_ptr<Transport> make_transport(const TransportSettings& settings, Communicator& world,
                                           const Nodes& nodes, ExecutorKind executor,
                                           const RunOptions& options) {
-  if (settings.name != "ipc") return make_fifo(settings, world, nodes, executor, options);
+  if (settings.name.ends_with("fifo")) {
+    return make_fifo(settings, world, nodes, executor, options);
+  }
+  if (settings.name.ends_with("ibgda")) return make_ibgda(settings, world, nodes, options);
   refuse_atomics("transport ipc", settings.signal);
   if (nodes.num_nodes == 1) return std::make_unique<IpcTransport>();
   Error error(ExitCode::kUnavailable,

@@ -22,7 +22,9 @@ struct TransportName {
 inline constexpr TransportName kTransportNames[] = {
     {"ipc", "stores to peers' memory: CUDA IPC, or shared memory on the host executor; one node"},
     {"fifo", "kernels queue descriptors, proxy threads move the rows over verbs or MPI"},
+    {"ibgda", "kernels write the work queue entries of mlx5 adapters; no host thread takes part"},
     {"hybrid-fifo", "ipc inside a node, fifo between nodes"},
+    {"hybrid-ibgda", "ipc inside a node, ibgda between nodes"},
 };
 constexpr const char* to_string(TransportName transport) { return transport.name; }
 
@@ -42,10 +44,18 @@ Nodes nodes_of(const NodeInfo& node, const RunOptions& options);
 /// Whether rows wait in a home of this rank for somebody to move them.
 inline bool needs_home(const std::string& transport) { return transport != "ipc"; }
 
+/// What "auto" means here.
+struct AutoChoice {
+  std::string transport;
+  std::string reason;
+};
+/// Collective: one node ipc, several hybrid-ibgda if every rank is ready for it, else hybrid-fifo.
+AutoChoice choose_auto(Communicator& world, const Nodes& nodes);
+
 /// Cases with "auto" replaced by what it means here; cases that become equal run once.
-std::vector<Case> resolve_auto(const std::vector<Case>& asked, const Nodes& nodes);
+std::vector<Case> resolve_auto(const std::vector<Case>& asked, const AutoChoice& choice);
 /// What "auto" became and why, one line; empty if nobody asked for it.
-std::string explain_auto(const RunOptions& options, const Nodes& nodes);
+std::string explain_auto(const RunOptions& options, const AutoChoice& choice);
 
 /// Peers that at least one of the cases stores to.
 std::vector<bool> mapped_peers(const std::vector<Case>& cases, const Nodes& nodes, int rank);

@@ -46,8 +46,8 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& 
   if (receives(kHalves) && receivers.holds(warp.index())) {
     receive<kDtype>(warp, pipe, receivers, wire, args, epoch);
     if (warp.block() == 0 && warp.index() == receivers.first) begins.wait(warp, wire, epoch);
-    wire.drain(warp);
   }
+  if constexpr (receives(kHalves)) wire.drain(warp);  // senders' puts too: no source outlives the op
 }
 
 }  // namespace llep::dispatch

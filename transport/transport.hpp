@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,13 +10,14 @@
 
 #include "transport/fifo/fifo_wire.hpp"
 #include "transport/hybrid/hybrid_wire.hpp"
+#include "transport/ibgda/ibgda_wire.hpp"
 #include "transport/ipc/ipc_wire.hpp"
 #include "transport/symmetric_heap.hpp"
 
 namespace llep {
 
 /// One of the wires; launchers turn the run-time choice into a type.
-using AnyWire = std::variant<IpcWire, HybridWire<FifoWire>>;
+using AnyWire = std::variant<IpcWire, HybridWire<FifoWire>, HybridWire<IbgdaWire>>;
 
 /// Stores to the memory of the ranks `near`. Throws the same on all ranks.
 IpcWire make_ipc_wire(const Communicator& world, const SymmetricHeap& heap,
@@ -45,6 +47,12 @@ class Transport {
   /// All ranks zero the first bytes of their heaps, nothing is in flight anywhere: so must be what
   /// else the transport has of them.
   virtual void zero_arrivals(std::uint64_t /*bytes*/) {}
+  /// Rows may be sent from this memory where it lies, until the handle goes, which it does before
+  /// the memory and the transport. Null: they are copied to their homes first. Local; on pages of its
+  /// own (Device::allocate_pages).
+  virtual std::shared_ptr<void> send_from(std::byte* /*base*/, std::uint64_t /*bytes*/) {
+    return nullptr;
+  }
   /// What ended this rank's transport, in one line; nothing while it works.
   virtual std::optional<std::string> failure() const { return std::nullopt; }
   /// What may explain a wait that failed; empty: nothing to add.

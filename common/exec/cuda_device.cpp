@@ -11,7 +11,9 @@
 #include <thread>
 
 #include "common/error.hpp"
+#include "common/exec/cuda_pages.hpp"
 #include "common/exec/cuda_word_writer.hpp"
+#include "common/exec/model.hpp"
 
 namespace llep {
 
@@ -31,6 +33,9 @@ Memory device_memory(std::size_t bytes) {
   cuda::check(status, "allocating GPU memory");
   return Memory(static_cast<std::byte*>(memory), [](std::byte* address) { cudaFree(address); });
 }
+
+/// Of device memory that shares its pages with no other: cudaMalloc's own granularity.
+constexpr std::size_t kOwnPages = 2 << 20;
 
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
@@ -94,7 +99,10 @@ std::string runtime_version() {
 
 }  // namespace cuda
 
-CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing) : ordinal_(ordinal) {
+CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing)
+    : ordinal_(ordinal),
+      host_pages_(cuda::host_pages()),
+      register_pages_(cuda::register_pages()) {
   using cuda::check;
   check(cudaSetDevice(ordinal), "selecting a GPU");
   cudaDeviceProp properties = {};
@@ -133,6 +141,19 @@ Memory CudaDevice::allocate_pinned(std::size_t bytes) {
   std::memset(memory, 0, bytes);
   return Memory(static_cast<std::byte*>(memory),
                 [](std::byte* address) { cudaFreeHost(address); });
+}
+
+Memory CudaDevice::allocate_pages(std::size_t bytes) {
+  return allocate(round_up(std::max<std::size_t>(bytes, 1), kOwnPages));
+}
+
+Memory CudaDevice::map_host(void* address, std::size_t bytes) {
+  return cuda::map_pages(host_pages_, address, bytes);
+}
+
+/// A register's page is no other object's.
+Memory CudaDevice::map_registers(void* address, std::size_t bytes) {
+  return cuda::map_pages(register_pages_, address, bytes);
 }
 
 Memory CudaDevice::allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) {

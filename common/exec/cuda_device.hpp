@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include "common/exec/device.hpp"
+#include "common/exec/host_pages.hpp"
 #include "common/unique_handle.hpp"
 
 namespace llep {
@@ -37,6 +38,9 @@ class CudaDevice final : public Device {
   std::string name() const override { return name_; }
   Memory allocate(std::size_t bytes) override;
   Memory allocate_pinned(std::size_t bytes) override;
+  Memory allocate_pages(std::size_t bytes) override;
+  Memory map_host(void* address, std::size_t bytes) override;
+  Memory map_registers(void* address, std::size_t bytes) override;
   Memory allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) override;
   Memory open_shared(const SharedMemoryHandle& handle) override;
   void close_shared_name(const SharedMemoryHandle& /*handle*/) override {}
@@ -72,6 +76,8 @@ class CudaDevice final : public Device {
   Memory record_;
   Memory raised_;
   FaultSink faults_;
+  HostPages host_pages_;
+  HostPages register_pages_;
 };
 
 }  // namespace llep

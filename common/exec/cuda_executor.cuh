@@ -226,6 +226,64 @@ class Warp {
     return __shfl_sync(kAllLanes, ok ? 1 : 0, 0) != 0;
   }
 
+  /// See host_executor.hpp. All lanes go round together, what the first one decides they all do.
+  template <class What, class F>
+  __device__ __forceinline__ std::uint32_t wait_some(std::uint32_t lanes,
+                                                     const Lanes<std::uint64_t>& values,
+                                                     WaitPhase phase, What what, F look) {
+    constexpr int kPollsPerLook = 16;
+    const bool mine = (lanes >> lane() & 1U) != 0;
+    const std::uint64_t value = values[lane()];
+    std::uint64_t deadline = 0;
+    std::uint64_t seen = 0;
+    for (int polls = 1;; ++polls) {
+      if (mine) seen = look(lane());
+      const unsigned arrived = __ballot_sync(kAllLanes, mine && reached(seen, value));
+      if (arrived != 0) return arrived;
+      if (polls % kPollsPerLook != 0) continue;
+      bool over = lane() == 0 && is_raised();
+      const std::uint64_t now = ptx::global_timer_ns();
+      if (deadline == 0) deadline = now + faults_.timeout_ns;
+      const bool late = __shfl_sync(kAllLanes, now > deadline ? 1 : 0, 0) != 0;
+      if (late && lane() == lowest_bit(lanes)) fail(what(lane()), value, phase, seen);
+      over = __shfl_sync(kAllLanes, over || late ? 1 : 0, 0) != 0;
+      if (over) return 0;
+    }
+  }
+
+  static __device__ __forceinline__ std::uint64_t load_relaxed(const std::uint64_t* word) {
+    return ptx::load_relaxed_sys(word);
+  }
+  static __device__ __forceinline__ void store_release(std::uint64_t* word, std::uint64_t value) {
+    ptx::store_release_gpu(word, value);
+  }
+  static __device__ __forceinline__ void store_record(std::uint32_t* word, std::uint32_t value) {
+    ptx::store_relaxed_sys(word, value);
+  }
+  static __device__ __forceinline__ void store_doorbell(std::uint64_t* word, std::uint64_t value) {
+    ptx::store_mmio_sys(word, value);
+  }
+  static __device__ __forceinline__ void fence_system() { ptx::fence_acq_rel_sys(); }
+  static __device__ __forceinline__ std::uint64_t exchange_ordered(std::uint64_t* word,
+                                                                   std::uint64_t value) {
+    return ptx::exchange_acq_rel_gpu(word, value);
+  }
+
+  /// See host_executor.hpp.
+  __device__ __forceinline__ void fail(const Awaited& what, std::uint64_t expected,
+                                       WaitPhase phase, std::uint64_t seen) const {
+    if (atomicCAS(faults_.raised, 0U, 1U) != 0U) return;
+    FaultRecord& record = *faults_.record;
+    record.rank = faults_.rank;
+    record.peer = what.peer;
+    record.expert = what.expert;
+    record.token = what.token;
+    record.expected = expected;
+    record.seen = seen;
+    __threadfence_system();
+    *const_cast<volatile WaitPhase*>(&record.phase) = phase;  // last: see read_fault()
+  }
+
   static __device__ __forceinline__ void store_slot(std::uint64_t* to,
                                                     const std::uint64_t (&words)[4]) {
     ptx::store_relaxed_sys(to, {words[0], words[1]});
@@ -276,11 +334,11 @@ class Warp {
     for (int polls = 1;; ++polls) {
       if (arrived(seen)) return true;
       if (polls % kPollsPerLook != 0) continue;
-      if (*const_cast<const volatile std::uint32_t*>(faults_.raised) != 0) return false;
+      if (is_raised()) return false;
       const std::uint64_t now = ptx::global_timer_ns();
       if (deadline == 0) deadline = now + faults_.timeout_ns;
       if (now > deadline) {
-        raise_fault(what, epoch, phase, seen);
+        fail(what, epoch, phase, seen);
         return false;
       }
     }
@@ -303,18 +361,8 @@ class Warp {
     });
     return pair;
   }
-  __device__ __forceinline__ void raise_fault(const Awaited& what, std::uint64_t epoch,
-                                              WaitPhase phase, std::uint64_t seen) const {
-    if (atomicCAS(faults_.raised, 0U, 1U) != 0U) return;
-    FaultRecord& record = *faults_.record;
-    record.rank = faults_.rank;
-    record.peer = what.peer;
-    record.expert = what.expert;
-    record.token = what.token;
-    record.expected = epoch;
-    record.seen = seen;
-    __threadfence_system();
-    *const_cast<volatile WaitPhase*>(&record.phase) = phase;  // last: see read_fault()
+  __device__ __forceinline__ bool is_raised() const {
+    return *const_cast<const volatile std::uint32_t*>(faults_.raised) != 0;
   }
 
   std::byte* shared_;

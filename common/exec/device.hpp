@@ -44,6 +44,15 @@ class Device {
   /// Zeroed host memory that kernels may read and write (cudaHostAlloc).
   virtual Memory allocate_pinned(std::size_t bytes) = 0;
 
+  /// Zeroed, on pages that hold nothing else: what export_dmabuf takes.
+  virtual Memory allocate_pages(std::size_t bytes) = 0;
+  /// Lets kernels use host memory that a library allocated, until the handle goes: its address for
+  /// them. Objects may share pages.
+  virtual Memory map_host(void* address, std::size_t bytes) = 0;
+  /// The same for registers of a device, which kernels only write: as I/O memory, or as the ordinary
+  /// memory that stands in for it. Throws Error(kUnavailable) with what would permit it.
+  virtual Memory map_registers(void* address, std::size_t bytes) = 0;
+
   /// Zeroed device memory that other ranks of the node can map.
   virtual Memory allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) = 0;
   /// Maps a peer's shared memory for this device's kernels.

@@ -17,6 +17,10 @@ enum class WaitPhase : std::int32_t {
   kFifoRoom,   // a free slot of a ring
   kFifoDrain,  // the completion of what was queued
   kProbe,      // a message of a probe, or the answer to it
+  kIbgdaRoom,   // a free entry of a send queue
+  kIbgdaDrain,  // the completion of a send queue's entries
+  kIbgdaError,  // no wait: the adapter completed an entry (expected: its opcode) with an error
+                // (seen: syndrome, vendor's syndrome << 8)
 };
 
 constexpr const char* to_string(WaitPhase phase) {
@@ -29,6 +33,9 @@ constexpr const char* to_string(WaitPhase phase) {
     case WaitPhase::kFifoRoom: return "fifo: room in a ring";
     case WaitPhase::kFifoDrain: return "fifo: drain";
     case WaitPhase::kProbe: return "probe: message";
+    case WaitPhase::kIbgdaRoom: return "ibgda: room in a send queue";
+    case WaitPhase::kIbgdaDrain: return "ibgda: drain";
+    case WaitPhase::kIbgdaError: return "ibgda: completion with an error";
     case WaitPhase::kNone: break;
   }
   return "none";

@@ -148,6 +148,10 @@ void HostDevice::run_blocks(Job& job, int index) {
 
 Memory HostDevice::allocate(std::size_t bytes) { return allocate_aligned(bytes); }
 
+Memory HostDevice::map_host(void* address, std::size_t /*bytes*/) {
+  return Memory(static_cast<std::byte*>(address), [](std::byte* /*address*/) {});
+}
+
 Memory HostDevice::allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) {
   return create_shared_memory(bytes, handle);
 }

@@ -35,6 +35,11 @@ class HostDevice final : public Device {
   std::string name() const override { return "host"; }
   Memory allocate(std::size_t bytes) override;
   Memory allocate_pinned(std::size_t bytes) override { return allocate(bytes); }
+  Memory allocate_pages(std::size_t bytes) override { return allocate(bytes); }
+  Memory map_host(void* address, std::size_t bytes) override;
+  Memory map_registers(void* address, std::size_t bytes) override {
+    return map_host(address, bytes);
+  }
   Memory allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) override;
   Memory open_shared(const SharedMemoryHandle& handle) override;
   void close_shared_name(const SharedMemoryHandle& handle) override;

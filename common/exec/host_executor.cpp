@@ -34,13 +34,7 @@ bool Warp::poll(const Awaited& what, std::uint64_t epoch, WaitPhase phase,
     const std::uint64_t now = now_ns();
     if (deadline == 0) deadline = now + faults_.timeout_ns;
     if (now > deadline) {
-      raise_fault(faults_, FaultRecord{.phase = phase,
-                                       .rank = faults_.rank,
-                                       .peer = what.peer,
-                                       .expert = what.expert,
-                                       .token = what.token,
-                                       .expected = epoch,
-                                       .seen = seen});
+      fail(what, epoch, phase, seen);
       return false;
     }
     if (polls < kYields) {
@@ -49,6 +43,17 @@ bool Warp::poll(const Awaited& what, std::uint64_t epoch, WaitPhase phase,
       std::this_thread::sleep_for(kNap);
     }
   }
+}
+
+void Warp::fail(const Awaited& what, std::uint64_t expected, WaitPhase phase,
+                std::uint64_t seen) const {
+  raise_fault(faults_, FaultRecord{.phase = phase,
+                                   .rank = faults_.rank,
+                                   .peer = what.peer,
+                                   .expert = what.expert,
+                                   .token = what.token,
+                                   .expected = expected,
+                                   .seen = seen});
 }
 
 bool Warp::wait_one(const Awaited& what, std::uint64_t epoch, WaitPhase phase) const {

@@ -233,6 +233,49 @@ class Warp {
     });
   }
 
+  /// Calls look(i) for the set bits i of `lanes`, over and over, until at least one has returned what
+  /// its lane waits for, values[i]; returns the bits of those that have. 0 like wait_for's false;
+  /// the record is that of what(i) of the lowest lane.
+  template <class What, class F>
+  std::uint32_t wait_some(std::uint32_t lanes, const Lanes<std::uint64_t>& values, WaitPhase phase,
+                          What what, F look) {
+    refuse_dirty("wait_some");
+    const int lowest = lowest_bit(lanes);
+    std::uint32_t arrived = 0;
+    poll(what(lowest), values[lowest], phase, [&](std::uint64_t& seen) {
+      for (int i = kMaxLanes - 1; i >= lowest; --i) {
+        if ((lanes >> i & 1U) == 0) continue;
+        seen = look(i);
+        if (reached(seen, values[i])) arrived |= 1U << i;
+      }
+      return arrived != 0;
+    });
+    return arrived;
+  }
+
+  /// For functions of the primitives: the first failure of the device leaves its record, and every
+  /// wait gives up.
+  void fail(const Awaited& what, std::uint64_t expected, WaitPhase phase, std::uint64_t seen) const;
+
+  /// For functions of the primitives: words that adapters and other lanes read and write. A load is
+  /// ordered before what follows the next fence_system(), a store of an adapter's word behind what
+  /// came before one; a release is a store behind all that this lane has seen or done.
+  static std::uint64_t load_relaxed(const std::uint64_t* word) { return load_acquire(word); }
+  static void store_release(std::uint64_t* word, std::uint64_t value) {
+    std::atomic_ref(*word).store(value, std::memory_order_release);
+  }
+  static void store_record(std::uint32_t* word, std::uint32_t value) {
+    std::atomic_ref(*word).store(value, std::memory_order_release);
+  }
+  static void store_doorbell(std::uint64_t* word, std::uint64_t value) {
+    std::atomic_ref(*word).store(value, std::memory_order_release);
+  }
+  static void fence_system() {}  // the loads and stores above order as much
+  /// Sees what the lane had seen that exchanged last.
+  static std::uint64_t exchange_ordered(std::uint64_t* word, std::uint64_t value) {
+    return exchange(word, value);
+  }
+
   /// For functions of the primitives: four words that each say for themselves whether they are valid
   /// (see release()), and a word that somebody else writes.
   static void store_slot(std::uint64_t* to, const std::uint64_t (&words)[4]) {

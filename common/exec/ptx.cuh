@@ -28,6 +28,30 @@ __device__ __forceinline__ void store_relaxed_sys(std::uint64_t* to,
                "l"(from[1])
                : "memory");
 }
+__device__ __forceinline__ std::uint64_t load_relaxed_sys(const std::uint64_t* from) {
+  std::uint64_t value;
+  asm volatile("ld.relaxed.sys.global.u64 %0, [%1];" : "=l"(value) : "l"(from) : "memory");
+  return value;
+}
+__device__ __forceinline__ void store_relaxed_sys(std::uint32_t* to, std::uint32_t value) {
+  asm volatile("st.relaxed.sys.global.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+}
+__device__ __forceinline__ void store_release_gpu(std::uint64_t* to, std::uint64_t value) {
+  asm volatile("st.release.gpu.global.u64 [%0], %1;" ::"l"(to), "l"(value) : "memory");
+}
+/// To a register of a device: each store is one access of its own.
+__device__ __forceinline__ void store_mmio_sys(std::uint64_t* to, std::uint64_t value) {
+  asm volatile("st.mmio.relaxed.sys.global.u64 [%0], %1;" ::"l"(to), "l"(value) : "memory");
+}
+__device__ __forceinline__ std::uint64_t exchange_acq_rel_gpu(std::uint64_t* at,
+                                                              std::uint64_t value) {
+  std::uint64_t before;
+  asm volatile("atom.acq_rel.gpu.global.exch.b64 %0, [%1], %2;"
+               : "=l"(before)
+               : "l"(at), "l"(value)
+               : "memory");
+  return before;
+}
 __device__ __forceinline__ void fence_acq_rel_sys() {
   asm volatile("fence.acq_rel.sys;" ::: "memory");
 }

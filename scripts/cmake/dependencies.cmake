@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What the program links: MPI::MPI_C, PkgConfig::hwloc, fmt::fmt, nlohmann_json::nlohmann_json,
-# CLI11::CLI11, Threads::Threads; PkgConfig::ibverbs where LLEP_VERBS_FOUND.
+# CLI11::CLI11, Threads::Threads; PkgConfig::ibverbs where LLEP_VERBS_FOUND, PkgConfig::mlx5 where
+# LLEP_MLX5_FOUND.
 
 include(FetchContent)
 find_package(Threads REQUIRED)
@@ -9,6 +10,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(hwloc REQUIRED IMPORTED_TARGET hwloc>=2.0)
 
 set(LLEP_VERBS_FOUND OFF)
+set(LLEP_MLX5_FOUND OFF)
 if(NOT LLEP_VERBS MATCHES "^(auto|on|off)$")
   message(FATAL_ERROR "LLEP_VERBS is '${LLEP_VERBS}'; it must be auto, on or off")
 endif()
@@ -24,6 +26,12 @@ if(NOT LLEP_VERBS STREQUAL "off")
 endif()
 if(LLEP_VERBS_FOUND)
   message(STATUS "RDMA verbs: yes (libibverbs ${ibverbs_VERSION})")
+  # 1.12: thread domains' registers, completion queues of the form that transport/ibgda reads.
+  pkg_check_modules(mlx5 QUIET IMPORTED_TARGET libmlx5>=1.12)
+  if(mlx5_FOUND)
+    set(LLEP_MLX5_FOUND ON)
+  endif()
+  message(STATUS "mlx5 adapters (ibgda): ${LLEP_MLX5_FOUND} (libmlx5 ${mlx5_VERSION})")
 else()
   message(STATUS "RDMA verbs: no (LLEP_VERBS=${LLEP_VERBS})")
 endif()

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The program as a user meets it: exit codes, what it says, what it leaves behind.
 #   program_test.sh LLEP CASE [argument...]
-# Runs LLEP under $MPIRUN on the host executor; CASE is one of the functions below. 77: skipped.
+# Runs LLEP under $MPIRUN on the host executor; CASE is one of the functions below, or of the file
+# $PROGRAM_CASES. 77: skipped.
 set -euo pipefail
 
 llep=$1 case=$2
@@ -383,4 +384,6 @@ unwritable() {
   complains 2 'results file taken: ' -np 2 "$llep" run "${small[@]}" --json taken
 }
 
+# shellcheck source=/dev/null
+if [ -n "${PROGRAM_CASES:-}" ]; then source "$PROGRAM_CASES"; fi
 "$case" "$@"

@@ -63,6 +63,7 @@ AnyWire FifoTransport::wire() const {
   wire.far.heap = far_.base;
   wire.far.posted = far_.posted;
   wire.far.words = far_.words;
+  wire.far.heap_bytes = far_.bytes;
   wire.far.from_inputs = options_.from_inputs;
   for (std::size_t p = 0; p < proxies_.size(); ++p) wire.far.rings[p] = proxies_[p]->ring();
   return wire;

@@ -17,26 +17,34 @@ struct FifoWire {
   FifoRing rings[kMaxProxies];
   ChannelMap map;
   std::byte* heap = nullptr;    // where sources lie and what far peers put arrives
+  std::uint64_t heap_bytes = 0;
   std::byte* posted = nullptr;  // where posted words lie
   std::byte* words = nullptr;   // where far peers' words and signals arrive
   bool from_inputs = false;     // sources may be the user's memory: drain waits for them
 
+  LLEP_DEVICE bool can_send_from(const std::byte* from, std::uint32_t bytes) const {
+    return from >= heap && from + bytes <= heap + heap_bytes;
+  }
+
+  LLEP_DEVICE std::byte* posted_heap() const { return posted; }
+  LLEP_DEVICE std::byte* word_heap() const { return words; }
+
   /// Starts copies of bytes of the heap to to(i), i < n <= 32, what has no peer left out.
   template <class Warp, class F>
-  LLEP_DEVICE void put(Warp& warp, int n, F to, std::uint64_t from, std::uint32_t bytes) const {
+  LLEP_DEVICE void put(Warp& warp, int n, F to, const std::byte* from, std::uint32_t bytes) const {
     warp.release();
     push(warp, n, to, [&](const Destination& place) {
       return Descriptor{.kind = DescriptorKind::kPut, .bytes = bytes, .to = place.offset,
-                        .from = from};
+                        .from = offset_of(from)};
     });
   }
   template <class Warp, class F>
-  LLEP_DEVICE void put_words(Warp& warp, int n, F to, std::uint64_t from,
+  LLEP_DEVICE void put_words(Warp& warp, int n, F to, const std::byte* from,
                              std::uint32_t bytes) const {
     warp.release();
     push(warp, n, to, [&](const Destination& place) {
       return Descriptor{.kind = DescriptorKind::kWords, .bytes = bytes, .to = place.offset,
-                        .from = from};
+                        .from = static_cast<std::uint64_t>(from - posted)};
     });
   }
   template <class Warp, class F>
@@ -77,6 +85,9 @@ struct FifoWire {
     }
   }
 
+  LLEP_DEVICE std::uint64_t offset_of(const std::byte* from) const {
+    return static_cast<std::uint64_t>(from - heap);
+  }
   LLEP_DEVICE std::int32_t channel_of(const Destination& place) const {
     return place.channel % map.channels_per_peer;
   }

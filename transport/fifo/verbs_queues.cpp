@@ -27,11 +27,7 @@ VerbsQueues::VerbsQueues(std::shared_ptr<VerbsMesh> mesh, const VerbsOptions& op
       if (qp != nullptr) queues_.push_back({.peer = peer, .channel = channel, .qp = qp});
     }
   }
-  if (atomic_signals_) {
-    results_.mr = UniqueMr(ibv_reg_mr(mesh_->device.pd.get(), results_.word.get(),
-                                      sizeof(std::uint64_t), IBV_ACCESS_LOCAL_WRITE));
-    if (!results_.mr) fail_verbs("registering the results of atomics", errno);
-  }
+  if (atomic_signals_) results_ = make_atomic_results(mesh_->device.pd.get());
   requests_.reserve(depth_);
   sources_.reserve(depth_);
   values_.reserve(depth_);
@@ -48,11 +44,11 @@ std::size_t VerbsQueues::post(std::span<const Work> work) {
 bool VerbsQueues::add(const Work& work) {
   const Descriptor& what = work.what;
   if (what.kind == DescriptorKind::kSignal) {
-    SendQueue& queue = queue_of(what);
+    PostQueue& queue = queue_of(what);
     if (!has_room(queue, 1)) return false;
     add_signal(queue, what);
   } else if (what.kind != DescriptorKind::kFlush) {
-    SendQueue& queue = queue_of(what);
+    PostQueue& queue = queue_of(what);
     if (!has_room(queue, (what.bytes + piece_bytes_ - 1) / piece_bytes_)) return false;
     add_put(queue, what);
   }
@@ -60,7 +56,7 @@ bool VerbsQueues::add(const Work& work) {
   return true;
 }
 
-SendQueue& VerbsQueues::queue_of(const Descriptor& what) {
+PostQueue& VerbsQueues::queue_of(const Descriptor& what) {
   const auto i = static_cast<std::size_t>(what.peer * mesh_->channels_per_peer + what.channel);
   if (i >= queue_index_.size() || queue_index_[i] < 0) {
     throw Error(ExitCode::kInternal,
@@ -71,7 +67,7 @@ SendQueue& VerbsQueues::queue_of(const Descriptor& what) {
   return queues_[static_cast<std::size_t>(queue_index_[i])];
 }
 
-bool VerbsQueues::has_room(const SendQueue& queue, std::uint64_t num_requests) const {
+bool VerbsQueues::has_room(const PostQueue& queue, std::uint64_t num_requests) const {
   if (num_requests > depth_) {
     throw Error(ExitCode::kInternal,
                 fmt::format("verbs: one put takes {} work requests of {} bytes, a send queue holds "
@@ -84,7 +80,7 @@ bool VerbsQueues::has_room(const SendQueue& queue, std::uint64_t num_requests) c
          num_expected_ + groups <= static_cast<std::uint64_t>(mesh_->cq_entries);
 }
 
-void VerbsQueues::add_put(SendQueue& queue, const Descriptor& what) {
+void VerbsQueues::add_put(PostQueue& queue, const Descriptor& what) {
   for (std::uint64_t at = 0; at < what.bytes; at += piece_bytes_) {
     ibv_send_wr& request = append(
         queue, {.addr = mesh_->heap.address + what.from + at,
@@ -96,7 +92,7 @@ void VerbsQueues::add_put(SendQueue& queue, const Descriptor& what) {
   }
 }
 
-void VerbsQueues::add_signal(SendQueue& queue, const Descriptor& what) {
+void VerbsQueues::add_signal(PostQueue& queue, const Descriptor& what) {
   const std::uint32_t rkey = mesh_->ranks[static_cast<std::size_t>(what.peer)].heap_rkey;
   if (atomic_signals_) {
     std::uint64_t& last = written_[{what.peer, what.to}];
@@ -121,7 +117,7 @@ void VerbsQueues::add_signal(SendQueue& queue, const Descriptor& what) {
   request.wr.rdma.rkey = rkey;
 }
 
-ibv_send_wr& VerbsQueues::append(SendQueue& queue, ibv_sge source) {
+ibv_send_wr& VerbsQueues::append(PostQueue& queue, ibv_sge source) {
   if (queue.in_open_group == 0) {
     queue.groups.push_back({.number = complete_.open(end_)});
     ++num_expected_;
@@ -143,7 +139,7 @@ ibv_send_wr& VerbsQueues::append(SendQueue& queue, ibv_sge source) {
   return request;
 }
 
-void VerbsQueues::end_group(SendQueue& queue) {
+void VerbsQueues::end_group(PostQueue& queue) {
   queue.last->send_flags |= IBV_SEND_SIGNALED;
   queue.groups.back().end = queue.posted;
   queue.in_open_group = 0;
@@ -151,7 +147,7 @@ void VerbsQueues::end_group(SendQueue& queue) {
 
 /// One list of work requests, and with it one doorbell, for each queue pair.
 void VerbsQueues::post_batch() {
-  for (SendQueue* queue : touched_) {
+  for (PostQueue* queue : touched_) {
     if (queue->in_open_group != 0) end_group(*queue);
     ibv_send_wr* refused = nullptr;
     const int error = ibv_post_send(queue->qp, queue->first, &refused);
@@ -182,14 +178,14 @@ std::uint64_t VerbsQueues::progress() {
 }
 
 void VerbsQueues::reap(const ibv_wc& completion) {
-  SendQueue& queue = queues_[completion.wr_id];
+  PostQueue& queue = queues_[completion.wr_id];
   if (completion.status != IBV_WC_SUCCESS) {
     throw Error(ExitCode::kInternal,
                 fmt::format("verbs: writing to rank {} over {} (queue pair {:#x}, channel {}): {}",
                             queue.peer, mesh_->device.description(), completion.qp_num,
                             queue.channel, describe_failure(completion)));
   }
-  const SendQueue::Group group = queue.groups.front();
+  const PostQueue::Group group = queue.groups.front();
   queue.groups.pop_front();
   queue.completed = group.end;
   --num_expected_;
@@ -197,12 +193,7 @@ void VerbsQueues::reap(const ibv_wc& completion) {
 }
 
 void VerbsQueues::break_link() {
-  for (const SendQueue& queue : queues_) {
-    ibv_qp_attr attributes = {};
-    attributes.qp_state = IBV_QPS_ERR;
-    const int error = ibv_modify_qp(queue.qp, &attributes, IBV_QP_STATE);
-    if (error != 0) fail_verbs("moving a queue pair to the error state", error);
-  }
+  for (const PostQueue& queue : queues_) end_qp(queue.qp);
 }
 
 std::uint64_t VerbsQueues::far_address(const Descriptor& what) const {

@@ -15,15 +15,9 @@
 
 namespace llep {
 
-/// Where the results of atomics go, which nobody reads.
-struct AtomicResults {
-  std::unique_ptr<std::uint64_t> word = std::make_unique<std::uint64_t>(0);
-  UniqueMr mr = {};
-};
-
 /// Work requests of one queue pair, in order. Only some ask for a completion, which then stands for
 /// all before it: those since the last that asked are a group.
-struct SendQueue {
+struct PostQueue {
   int peer = 0;
   int channel = 0;
   ibv_qp* qp = nullptr;
@@ -55,12 +49,12 @@ class VerbsQueues final : public ProxyWire {
 
  private:
   bool add(const Work& work);
-  SendQueue& queue_of(const Descriptor& what);
-  bool has_room(const SendQueue& queue, std::uint64_t num_requests) const;
-  void add_put(SendQueue& queue, const Descriptor& what);
-  void add_signal(SendQueue& queue, const Descriptor& what);
-  ibv_send_wr& append(SendQueue& queue, ibv_sge source);
-  void end_group(SendQueue& queue);
+  PostQueue& queue_of(const Descriptor& what);
+  bool has_room(const PostQueue& queue, std::uint64_t num_requests) const;
+  void add_put(PostQueue& queue, const Descriptor& what);
+  void add_signal(PostQueue& queue, const Descriptor& what);
+  ibv_send_wr& append(PostQueue& queue, ibv_sge source);
+  void end_group(PostQueue& queue);
   void post_batch();
   void reap(const ibv_wc& completion);
   std::uint64_t far_address(const Descriptor& what) const;
@@ -72,7 +66,7 @@ class VerbsQueues final : public ProxyWire {
   std::uint64_t piece_bytes_;  // of one work request at most
   ibv_cq* cq_;
   AtomicResults results_;
-  std::vector<SendQueue> queues_;
+  std::vector<PostQueue> queues_;
   std::vector<int> queue_index_;  // [num_ranks * channels_per_peer]; -1: none of this wire
 
   CompletedPrefix complete_;
@@ -84,7 +78,7 @@ class VerbsQueues final : public ProxyWire {
   std::vector<ibv_send_wr> requests_;
   std::vector<ibv_sge> sources_;
   std::vector<std::uint64_t> values_;
-  std::vector<SendQueue*> touched_;
+  std::vector<PostQueue*> touched_;
 };
 
 }  // namespace llep

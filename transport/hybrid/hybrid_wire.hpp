@@ -8,9 +8,10 @@ namespace llep {
 /// Near peers by stores to their memory, far ones by another wire: each peer has its own. Its
 /// transports are the hybrid ones and, with nobody near but the rank itself, the far wire alone.
 ///
-/// A far wire moves what lies in its heap. What is put is kept there first, at `Staged::home`: a
-/// place that only this rank writes, and not before the second op after this one. By then every
-/// peer has said that it has received this one's rows: see kernels/begin.hpp.
+/// A far wire moves what lies in its heap, or wherever else it says. Anything else is kept there
+/// first, at `Staged::home`: a place that only this rank writes, and not before the second op after
+/// this one. By then every peer has said that it has received this one's rows: see
+/// kernels/begin.hpp.
 template <class Far>
 struct HybridWire {
   IpcWire near;  // no base: the peer is far
@@ -20,12 +21,14 @@ struct HybridWire {
   LLEP_DEVICE void put(Warp& warp, Pipe& pipe, int n, F to, const Staged& staged) const {
     near.put(warp, pipe, n, [&](int i) { return if_near(to(i)); }, staged);
     if (!any(warp, n, [&](int i) { return if_far(to(i)); })) return;
+    const bool in_place = staged.from != nullptr && far.can_send_from(staged.from, staged.bytes);
     std::byte* home = far.heap + staged.home;
-    if (staged.from != home) {
+    if (!in_place) {
       pipe.store_to(warp, 1, [&](int) { return home; }, staged.bytes, staged.first);
       pipe.commit(warp);
     }
-    far.put(warp, n, [&](int i) { return if_far(to(i)); }, staged.home, staged.bytes);
+    const std::byte* from = in_place ? staged.from : home;
+    far.put(warp, n, [&](int i) { return if_far(to(i)); }, from, staged.bytes);
   }
   template <class Warp, class Pipe>
   LLEP_DEVICE void commit(Warp& warp, Pipe& pipe) const {
@@ -51,18 +54,18 @@ struct HybridWire {
   LLEP_DEVICE void post(Warp& warp, int n, Data data, int num_peers, F to,
                         std::uint64_t epoch) const {
     const std::uint64_t home = to(0).offset;
-    const bool apart = far.posted != near.bases[near.rank];
+    const bool apart = far.posted_heap() != near.bases[near.rank];
     warp.post(
         n, data, num_peers + (apart ? 1 : 0),
         [&](int p) {
-          std::byte* words = p < num_peers ? near.address(if_near(to(p))) : far.posted + home;
+          std::byte* words = p < num_peers ? near.address(if_near(to(p))) : far.posted_heap() + home;
           return reinterpret_cast<TaggedPair*>(words);
         },
         epoch);
     for (int first = 0; first < num_peers; first += kMaxLanes) {
       const int some = num_peers - first < kMaxLanes ? num_peers - first : kMaxLanes;
       far.put_words(
-          warp, some, [&](int i) { return if_far(to(first + i)); }, home,
+          warp, some, [&](int i) { return if_far(to(first + i)); }, far.posted_heap() + home,
           static_cast<std::uint32_t>(n) * static_cast<std::uint32_t>(sizeof(TaggedPair)));
     }
   }
@@ -71,7 +74,7 @@ struct HybridWire {
   }
   LLEP_DEVICE std::uint64_t* words(int peer, std::uint64_t offset) const {
     return is_near(peer) ? near.words(peer, offset)
-                         : reinterpret_cast<std::uint64_t*>(far.words + offset);
+                         : reinterpret_cast<std::uint64_t*>(far.word_heap() + offset);
   }
   template <class Warp>
   LLEP_DEVICE void flush(Warp& warp) const {

@@ -64,6 +64,17 @@ RegisteredMemory register_host(ibv_pd* pd, const VerbsMemory& memory, int access
 
 }  // namespace
 
+AtomicResults make_atomic_results(ibv_pd* pd) {
+  AtomicResults results;
+  results.mr = UniqueMr(
+      ibv_reg_mr(pd, results.word.get(), sizeof(std::uint64_t), IBV_ACCESS_LOCAL_WRITE));
+  if (!results.mr) {
+    throw Error(ExitCode::kUnavailable,
+                fmt::format("verbs: registering the results of atomics: {}", std::strerror(errno)));
+  }
+  return results;
+}
+
 RegisteredMemory register_memory(ibv_pd* pd, const VerbsMemory& memory,
                                  const VerbsOptions& options) {
   const int access = access_of(options);

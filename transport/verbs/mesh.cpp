@@ -44,6 +44,7 @@ class MeshMaker {
   std::size_t index(int peer, int channel) const {
     return static_cast<std::size_t>(peer * plan_.channels_per_peer + channel);
   }
+  ibv_pd* domain(int peer, int channel);
   /// The most queue pairs that one completion queue serves.
   int most_qps_of_a_cq() const;
   void check_link_layer(int self, int peer) const;
@@ -70,6 +71,7 @@ void MeshMaker::open(const ChosenPort& chosen, const VerbsMemory& heap) {
   const int most_qps = most_qps_of_a_cq();
   check_limits(mesh_.device.name, mesh_.device.limits,
                {.num_qps = num_far * plan_.channels_per_peer * chosen.num_sharing,
+                .num_cqs = plan_.num_cqs * chosen.num_sharing,
                 .send_depth = options_.send_depth,
                 .cq_entries = std::max(kLeastCompletions, most_qps),
                 .bytes = heap.bytes,
@@ -77,6 +79,21 @@ void MeshMaker::open(const ChosenPort& chosen, const VerbsMemory& heap) {
   mesh_.cq_entries =
       std::clamp(most_qps * options_.send_depth, kLeastCompletions, mesh_.device.limits.max_cqe);
   mesh_.heap = register_memory(mesh_.device.pd.get(), heap, options_);
+}
+
+/// What a queue pair is made in. A device may run out of registers, or a library know no domains.
+ibv_pd* MeshMaker::domain(int peer, int channel) {
+  ibv_pd* plain = mesh_.device.pd.get();
+  if (!plan_.own_registers) return plain;
+  RegisterDomain& own = mesh_.domains[index(peer, channel)];
+  ibv_td_init_attr thread = {};
+  own.thread = UniqueTd(ibv_alloc_td(mesh_.device.context.get(), &thread));
+  if (!own.thread) return plain;
+  ibv_parent_domain_init_attr parent = {};
+  parent.pd = plain;
+  parent.td = own.thread.get();
+  own.pd = UniquePd(ibv_alloc_parent_domain(mesh_.device.context.get(), &parent));
+  return own.pd ? own.pd.get() : plain;
 }
 
 Endpoint MeshMaker::make_queues() {
@@ -88,9 +105,11 @@ Endpoint MeshMaker::make_queues() {
     }
   }
   mesh_.qps.resize(index(plan_.num_ranks, 0));
+  if (plan_.own_registers) mesh_.domains.resize(mesh_.qps.size());
   for_each_far_channel([&](int peer, int channel) {
     const auto cq = static_cast<std::size_t>(plan_.cq_of(peer, channel));
-    mesh_.qps[index(peer, channel)] = create_qp(mesh_.device, mesh_.cqs[cq].get(), options_);
+    mesh_.qps[index(peer, channel)] =
+        create_qp(mesh_.device, domain(peer, channel), mesh_.cqs[cq].get(), options_);
   });
   return endpoint_of(mesh_.device, mesh_.heap);
 }
@@ -140,6 +159,8 @@ void check_limits(const std::string& device, const ibv_device_attr& limits,
         "fewer --qps-per-peer, or fewer ranks on this device");
   check("work requests per queue pair (max_qp_wr)", number(needs.send_depth),
         number(limits.max_qp_wr), "a smaller send queue");
+  check("completion queues (max_cq)", number(needs.num_cqs), number(limits.max_cq),
+        "fewer --qps-per-peer, or fewer ranks on this device");
   check("entries per completion queue (max_cqe)", number(needs.cq_entries), number(limits.max_cqe),
         "more --proxy-threads, or fewer --qps-per-peer");
   check("bytes in one memory region (max_mr_size)", needs.bytes, limits.max_mr_size,

@@ -18,6 +18,14 @@ struct MeshPlan {
   int channels_per_peer = 1;
   int num_cqs = 1;
   std::function<int(int peer, int channel)> cq_of = {};
+  /// Each queue pair shall have a doorbell register that no other one uses, if the device has enough.
+  bool own_registers = false;
+};
+
+/// What gives a queue pair a register of its own (ibv_alloc_td(3)); empty: it shares one.
+struct RegisterDomain {
+  UniqueTd thread;
+  UniquePd pd;
 };
 
 /// One rank's connected queue pairs, one for each channel of each peer that is not near.
@@ -25,6 +33,7 @@ struct VerbsMesh {
   VerbsDevice device;
   RegisteredMemory heap;
   std::vector<UniqueCq> cqs;    // [num_cqs]
+  std::vector<RegisterDomain> domains;  // as qps, or none
   std::vector<UniqueQp> qps;    // [num_ranks * channels_per_peer], null where not far
   std::vector<Endpoint> ranks;  // [num_ranks]
   std::vector<bool> far;        // [num_ranks] peers that it reaches
@@ -47,6 +56,7 @@ std::shared_ptr<VerbsMesh> connect_mesh(Communicator& world, const VerbsOptions&
 /// What a mesh takes of a device.
 struct MeshNeeds {
   int num_qps = 0;  // of all ranks that share the device
+  int num_cqs = 0;
   int send_depth = 0;
   int cq_entries = 0;  // at least, of one completion queue
   std::uint64_t bytes = 0;

@@ -3,6 +3,9 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#if LLEP_HAS_MLX5
+#include <infiniband/mlx5dv.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -65,6 +68,15 @@ std::string why_unusable(const ibv_device& device, const ibv_port_attr& port) {
   return {};
 }
 
+/// Whether kernels can drive its queues.
+bool is_mlx5([[maybe_unused]] ibv_device* device) {
+#if LLEP_HAS_MLX5
+  return mlx5dv_is_supported(device);
+#else
+  return false;
+#endif
+}
+
 void add_ports(ibv_device* device, std::vector<Port>& ports) {
   const std::string name = ibv_get_device_name(device);
   const UniqueContext context = open_device(device);
@@ -78,7 +90,8 @@ void add_ports(ibv_device* device, std::vector<Port>& ports) {
                      .number = number,
                      .unusable = why_unusable(*device, attributes),
                      .gigabits = read_gigabits(name, number),
-                     .place = place_of("/sys/class/infiniband/" + name + "/device")});
+                     .place = place_of("/sys/class/infiniband/" + name + "/device"),
+                     .is_mlx5 = is_mlx5(device)});
   }
 }
 
@@ -177,6 +190,12 @@ std::string to_string(const ibv_gid_entry& gid) {
 std::optional<std::string> VerbsDevice::stand_in() const {
   constexpr std::uint32_t kRxeVendor = 0xffffff;  // Linux, drivers/infiniband/sw/rxe/rxe_param.h
   if (limits.vendor_id == kRxeVendor) return "rxe";
+  // tests/softmlx5: what stands in its board_id, which no vendor's begins with.
+  std::string board;
+  std::ifstream(fmt::format("/sys/class/infiniband/{}/board_id",
+                            ibv_get_device_name(context.get()->device))) >>
+      board;
+  if (board.starts_with("SOFT")) return "softmlx5";
   return std::nullopt;
 }
 

@@ -18,6 +18,7 @@ struct Port {
   std::string unusable = {};  // why; empty: it is active, and queue pairs can be connected over it
   double gigabits = 0;        // per second; 0: unknown
   PciPlace place = {};
+  bool is_mlx5 = false;
 
   /// "mlx5_0", and ":2" for any port but the first: what --nic-map takes.
   std::string name() const;
@@ -49,7 +50,7 @@ struct VerbsDevice {
   ibv_gid_entry gid = {};
 
   bool ethernet() const { return port.link_layer == IBV_LINK_LAYER_ETHERNET; }
-  /// What it is if it is software: "rxe".
+  /// What it is if it is software: "rxe", "softmlx5".
   std::optional<std::string> stand_in() const;
   /// "mlx5_0 port 1 GID 3 (RoCEv2 10.9.0.1)"
   std::string description() const;

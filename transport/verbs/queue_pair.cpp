@@ -53,7 +53,7 @@ Endpoint endpoint_of(const VerbsDevice& device, const RegisteredMemory& heap) {
   return mine;
 }
 
-UniqueQp create_qp(const VerbsDevice& device, ibv_cq* cq, const VerbsOptions& options) {
+UniqueQp create_qp(const VerbsDevice& device, ibv_pd* pd, ibv_cq* cq, const VerbsOptions& options) {
   ibv_qp_init_attr wanted = {};
   wanted.send_cq = cq;
   wanted.recv_cq = cq;
@@ -63,7 +63,7 @@ UniqueQp create_qp(const VerbsDevice& device, ibv_cq* cq, const VerbsOptions& op
   wanted.cap.max_send_sge = 1;
   wanted.cap.max_recv_sge = 1;
   wanted.cap.max_inline_data = sizeof(std::uint64_t);
-  UniqueQp qp(ibv_create_qp(device.pd.get(), &wanted));
+  UniqueQp qp(ibv_create_qp(pd, &wanted));
   if (!qp) fail_verbs("making a queue pair on " + device.name, errno);
 
   ibv_qp_attr init = {};
@@ -105,6 +105,13 @@ void connect_qp(ibv_qp* qp, const VerbsDevice& device, const VerbsOptions& optio
                         IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
                             IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC);
   if (error != 0) fail_verbs(device.description() + ": starting a queue pair", error);
+}
+
+void end_qp(ibv_qp* qp) {
+  ibv_qp_attr attributes = {};
+  attributes.qp_state = IBV_QPS_ERR;
+  const int error = ibv_modify_qp(qp, &attributes, IBV_QP_STATE);
+  if (error != 0) fail_verbs("moving a queue pair to the error state", error);
 }
 
 }  // namespace llep

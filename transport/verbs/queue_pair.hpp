@@ -26,7 +26,8 @@ struct Endpoint {
 Endpoint endpoint_of(const VerbsDevice& device, const RegisteredMemory& heap);
 
 /// A reliable connected queue pair in state INIT, for writes and, if signals are such, atomics.
-UniqueQp create_qp(const VerbsDevice& device, ibv_cq* cq, const VerbsOptions& options);
+/// pd: the device's, or a parent domain over it.
+UniqueQp create_qp(const VerbsDevice& device, ibv_pd* pd, ibv_cq* cq, const VerbsOptions& options);
 
 /// One end of a connection.
 struct Connection {
@@ -38,5 +39,8 @@ struct Connection {
 /// Brings it to RTS. No peer may send before all have done this.
 void connect_qp(ibv_qp* qp, const VerbsDevice& device, const VerbsOptions& options,
                 const Connection& connection);
+
+/// To the error state, as a link that breaks: fault injection.
+void end_qp(ibv_qp* qp);
 
 }  // namespace llep

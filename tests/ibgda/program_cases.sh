@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2034,SC2154
+# Cases of tests/host/program_test.sh over the software adapter $TWIN, which only the ranks see.
+
+real_llep=$llep
+llep=$folder/llep
+printf '#!/bin/sh\nLD_PRELOAD=%s exec %s "$@"\n' "$TWIN" "$real_llep" >"$llep"
+chmod +x "$llep"
+mpirun+=(--mca btl self,vader)
+
+over() { # CODE FAULT JSON-EXPRESSION REGEX-OF-STDERR...: with other options of the run in ibgda=()
+  small+=(--transport ibgda "${ibgda[@]}")
+  inject "$@"
+}
+
+# What each pair used, what stood in, and what auto is.
+paths() {
+  need_python
+  run 0 -np 4 "$llep" run "${small[@]}" --transport ibgda,hybrid-ibgda,auto --ranks-per-node 2 \
+    --qps-per-peer experts --signal write,atomic --json r.json
+  valid r.json
+  says out '^transport: auto is hybrid-ibgda, the ranks are on 2 nodes \(pretended' \
+    '^transport: ibgda: mlx5_0 port 1 GID 0' '^transport: hybrid-ibgda, atomic signals: '
+  json 'd["context"]["stand_ins"] == ["softmlx5"] and len(d["benchmarks"]) == 8'
+  json '[t["paths"][0] for t in d["context"]["transports"]] ==
+        2 * [["self"] + 3 * ["ibgda"]] + 2 * [["self", "ipc", "ibgda", "ibgda"]] or
+        [t["paths"][0] for t in d["context"]["transports"]] ==
+        2 * [["self"] + 3 * ["ibgda"], ["self", "ipc", "ibgda", "ibgda"]]'
+  json 'all(t["proxy_cpu"] == 4 * [[]] for t in d["context"]["transports"])'
+  json 'all(b["status"] == "ok" and b["bytes"]["rdma"]["total"] > 0 for b in d["benchmarks"])'
+}
+
+list() {
+  LD_PRELOAD='' run 0 -np 1 "$real_llep" list
+  says out '^  ibgda ' '^  hybrid-ibgda '
+  if ls /sys/class/infiniband/mlx5* >/dev/null 2>&1; then return; fi
+  [ "$(grep -c 'not here: ' out)" -eq 2 ] || fail "ibgda is not said to be unavailable"
+  run 0 -np 1 "$llep" list
+  ! grep -q 'not here: ' out || fail "ibgda is said to be unavailable"
+}
+
+# More experts than the reference has channels, and a queue pair for each of them.
+experts() {
+  need_python
+  run 0 -np 2 "$llep" run --device host -t 40 -d 128 -k 8 --experts-per-rank 20 --iters 4 \
+    --check all --transport ibgda --qps-per-peer experts --ring-every tail --json r.json
+  json 'all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
+}
+
+# What the adapter may do and a polite one does not.
+adversary() {
+  need_python
+  local modes
+  for modes in delay,interleave split,completions delay,interleave,split,completions,stall; do
+    export SOFTMLX5_ADVERSARY=$modes:seed=7
+    run 0 -np 3 "$llep" run --device host -t 17 -d 512 -k 4 --experts-per-rank 3 --iters 3 \
+      --warmup 1 --check all --transport ibgda --send-depth 64 --json r.json
+    json 'all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
+  done
+}
+
+# An adapter that lets plain writes to such memory pass each other: then signals are atomics.
+relaxed() {
+  export SOFTMLX5_ADVERSARY=relaxed:seed=7
+  need_python
+  local -a load=(-np 2 "$llep" run --device host -t 33 -d 512 -k 4 --experts-per-rank 3 --iters 6
+    --check all --transport ibgda --json r.json)
+  run 0 "${load[@]}"
+  json 'all("host memory, signals by write" in t["descriptions"][1]
+            for t in d["context"]["transports"])'
+  run 0 "${load[@]}" --relaxed-ordering
+  json 'all("with relaxed ordering, signals by atomic" in t["descriptions"][1]
+            for t in d["context"]["transports"])'
+  json 'all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
+}
+
+# --- faults --------------------------------------------------------------------------------------
+
+# Doorbells that reach nobody: this rank's entries never complete, the peer's waits pass.
+doorbell() {
+  local ibgda=()
+  over 4 stall:rank=1,iter=2 "$kFailed"'any(e["phase"] == "ibgda: drain" and e["rank"] == 1 and
+    e["peer"] == 0 for e in d["errors"])' \
+    'llep: rank 0: dispatch: [a-z]+: waited 3000 ms for rank 1' \
+    'llep: rank 1: ibgda: drain: waited 3000 ms for the adapter to complete [0-9]+ entries to rank 0, it has completed [0-9]+; does it hear its doorbells\?' \
+    'llep: rank 1: queue to rank 0 channel 0: ([0-9]+) of \1 entries are rung, [0-9]+ were seen complete'
+}
+full() {
+  local ibgda=(--send-depth 64 --phases split)
+  small=(--device host -t 64 -d 256 -k 2 --experts-per-rank 2 --iters 5 --warmup 2)
+  over 4 stall:rank=1,iter=2 "$kFailed"'any(e["phase"] == "ibgda: room in a send queue" and
+    e["rank"] == 1 and e["peer"] == 0 for e in d["errors"])' \
+    'llep: rank 1: ibgda: room in a send queue: waited 3000 ms for the adapter'
+}
+lost_doorbell() {
+  export SOFTMLX5_ADVERSARY=drop-doorbell=3
+  local ibgda=(--ring-every 1000)
+  over 4 delay:rank=0,iter=4,us=1 'not d["complete"] and d["errors"]' 'waited 3000 ms for'
+}
+drop() {
+  local ibgda=()
+  over 4 drop:rank=1,iter=2 "$kFailed"'d["errors"][0]["phase"] == "dispatch: row"' \
+    'llep: rank [01]: dispatch: row: waited 3000 ms for rank 1'
+}
+broken() {
+  local ibgda=()
+  over 1 break:rank=1,iter=2 "$kFailed"'any(e["phase"] == "transport" and e["rank"] == 1
+    for e in d["errors"])' \
+    'llep: rank 1: ibgda: writing to rank 0 over mlx5_0 port 1 GID 0 .*\(queue pair 0x[0-9a-f]+, channel 0\): completion status 5 .*in the error state already'
+}
+failing_entry() {
+  export SOFTMLX5_ADVERSARY=error=40
+  local ibgda=()
+  over 1 delay:rank=0,iter=4,us=1 'not d["complete"] and
+    any(e["phase"] == "transport" for e in d["errors"])' \
+    'llep: rank [01]: ibgda: writing to rank [01] over mlx5_0 .*completion status [0-9]+'
+}
+killed() {
+  local ibgda=()
+  over failure kill:rank=1,iter=2 'd["benchmarks"] == [] or not d["complete"]' 'signal 9'
+}
+
+refused() {
+  local -a on2=(-np 2 "$llep" run "${small[@]}" --transport ibgda --json r.json)
+  complains 2 "--send-depth: '32' " "${on2[@]}" --send-depth 32
+  complains 2 "--send-depth: '100' is not a power of two" "${on2[@]}" --send-depth 100
+  complains 2 "--ring-every: '0' " "${on2[@]}" --ring-every 0
+  complains 2 '--nic-map: rank 0 has no usable port rxe0; it has mlx5_0' "${on2[@]}" --nic-map rxe0
+  complains 5 'GID' "${on2[@]}" --gid-index 77
+  complains 5 'queue pairs .max_qp. are needed, the device has at most [0-9]+; fewer --qps-per-peer' \
+    "${on2[@]}" --qps-per-peer 10000
+  complains 5 'work requests per queue pair .max_qp_wr.' "${on2[@]}" --send-depth 1048576
+  if ls /sys/class/infiniband/* >/dev/null 2>&1; then return; fi
+  complains 5 'verbs: ' -np 2 "$real_llep" run "${small[@]}" --transport ibgda --json r.json
+}
+
+floors_of_queues() {
+  need_python
+  run 0 -np 2 "$llep" floors --device host --transport ibgda --sizes 8,16,4K --iters 2 --json r.json
+  valid floors.schema.json r.json
+  says out 'softmlx5 stands in for hardware'
+  json 'd["complete"] and all(f["status"] == "ok" for f in d["floors"])'
+}
