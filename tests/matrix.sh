@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The matrix of odd shapes over one transport: every row of every iteration checked.
 #   tests/matrix.sh [--reduced] LLEP RANKS [llep run options...]
-# --reduced leaves out combinations, never a sweep. MPIRUN overrides how ranks are started. Prints a
+# --reduced leaves out combinations, never a sweep. Deadlines are long: ranks may be many more than
+# cores. MPIRUN overrides how ranks are started. Prints a
 # line per sweep; fails on the first bad one.
 set -euo pipefail
 
@@ -27,7 +28,7 @@ sweep() {
   local what=$1
   shift
   if ! "${mpirun[@]}" -np "$ranks" "$llep" run "${common[@]}" --check all --iters 4 --warmup 2 \
-      --json "$results/r.json" "$@" >"$results/log" 2>&1; then
+      --timeout-ms 60000 --json "$results/r.json" "$@" >"$results/log" 2>&1; then
     cat "$results/log"
     echo "FAILED: $what: $*"
     exit 1

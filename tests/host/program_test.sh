@@ -270,7 +270,7 @@ fifo_drop() {
   on_fifo 4 drop:rank=1,iter=2 "$kFailed"'d["errors"][0]["phase"] == "dispatch: row" and
     d["errors"][-1]["phase"] == "transport"' \
     'llep: rank [01]: dispatch: row: waited 3000 ms for rank 1' \
-    'llep: rank 1: proxy 0 has read ([0-9]+) of \1 descriptors, \1 are complete'
+    'llep: rank 1: proxy 0 has read [0-9]+ of [0-9]+ descriptors, [0-9]+ are complete'
 }
 fifo_stall() {
   local fifo=(--proxy-threads 2 --qps-per-peer 2)
