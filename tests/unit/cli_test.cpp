@@ -229,11 +229,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadUsage{{"-w", "-1"}, "--warmup: '-1' is not a whole number of at least 0"},
         BadUsage{{"--seed", "-1"},
                  "--seed: '-1' is not a whole number below 2^64, decimal or 0x..."},
-        BadUsage{{"--timeout-ms", "0"}, "--timeout-ms: '0' is not a number above 0 and at most 1e9"},
-        BadUsage{{"--timeout-ms", "inf"}, "--timeout-ms: 'inf' is not a number above 0 and at most 1e9"},
+        BadUsage{{"--timeout-ms", "0"},
+                 "--timeout-ms: '0' is not a number above 0 and at most 1e9"},
+        BadUsage{{"--timeout-ms", "inf"},
+                 "--timeout-ms: 'inf' is not a number above 0 and at most 1e9"},
         BadUsage{{"--dispatch-dtype", "fp16"}, "--dispatch-dtype: 'fp16' is not one of bf16, fp8"},
-        BadUsage{{"--transport", "tcp"}, "--transport: 'tcp' is not one of ipc, fifo, ibgda, hybrid-fifo, "
-                                                "hybrid-ibgda, auto"},
+        BadUsage{{"--transport", "tcp"},
+                 "--transport: 'tcp' is not one of ipc, fifo, ibgda, hybrid-fifo, "
+                 "hybrid-ibgda, auto"},
         BadUsage{{"--device", "gpu"}, "--device: 'gpu' is not one of auto, cuda, host"},
         BadUsage{{"--zero-copy=maybe"}, "--zero-copy: 'maybe' is not true or false"},
         BadUsage{{"--check", "every:0"}, "--check: 'every:0' is not off, once, every:N or all"},

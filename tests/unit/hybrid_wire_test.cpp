@@ -45,7 +45,9 @@ struct LoggingFar {
     int far = 0;
     for (int i = 0; i < n; ++i) far += to(i).peer >= 0 ? 1 : 0;
     log->push_back("put " + std::to_string(bytes) + " to " + std::to_string(far) +
-                   (from == registered ? " in place" : from == heap + 64 ? " from home" : " ?"));
+                   (from == registered  ? " in place"
+                    : from == heap + 64 ? " from home"
+                                        : " ?"));
   }
 };
 

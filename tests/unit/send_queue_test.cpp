@@ -103,10 +103,10 @@ void expect_carried(const Load& load) {
     const auto all = rig.posting(~0U, load.queues.num_queues);
     for (std::uint64_t n = 0; n < rounds; ++n) {
       const bool signal = n % 2 == 1;
-      const PostRules rules{.completion = signal ? Completion::kAsk : Completion::kNone,
-                            .doorbell = signal && load.policy.is_tail() ? Doorbell::kNow
-                                                                        : Doorbell::kLater,
-                            .policy = load.policy};
+      const PostRules rules{
+          .completion = signal ? Completion::kAsk : Completion::kNone,
+          .doorbell = signal && load.policy.is_tail() ? Doorbell::kNow : Doorbell::kLater,
+          .policy = load.policy};
       if (!all.post(warp, rules, numbered(rig.warp_number(warp), n))) ++failed;
     }
     all.flush(warp);
