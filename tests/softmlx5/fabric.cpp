@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -38,9 +39,10 @@ struct flock lock_of(int slot, short type) {
 bool allocate(int file, std::size_t offset, std::size_t bytes) {
   const int error = ::posix_fallocate(file, static_cast<off_t>(offset), static_cast<off_t>(bytes));
   if (error == 0) return true;
-  log_line("allocating {} bytes in {}: {}; enlarge /dev/shm or name another folder with "
-           "SOFTMLX5_FOLDER",
-           bytes, folder().path(), std::strerror(error));
+  log_line(
+      "allocating {} bytes in {}: {}; enlarge /dev/shm or name another folder with "
+      "SOFTMLX5_FOLDER",
+      bytes, folder().path(), std::strerror(error));
   errno = error;
   return false;
 }
@@ -92,8 +94,7 @@ bool Fabric::claim_slot() {
 
 void Fabric::drop_predecessors_mail() {
   for (int from = 0; from < kMaxSlots; ++from) {
-    for (RingControl* control :
-         {requests(from, slot_).control, responses(from, slot_).control}) {
+    for (RingControl* control : {requests(from, slot_).control, responses(from, slot_).control}) {
       control->consumed.store(control->produced.load());
     }
   }
@@ -113,6 +114,11 @@ std::uint32_t Fabric::generation() const {
 
 bool Fabric::in_use(int slot) const {
   return header_->slots[static_cast<std::size_t>(slot)].in_use.load(std::memory_order_acquire) != 0;
+}
+
+int Fabric::num_in_use() const {
+  return static_cast<int>(std::count_if(header_->slots.begin(), header_->slots.end(),
+                                        [](const Slot& slot) { return slot.in_use != 0; }));
 }
 
 bool Fabric::alive(int slot) const {

@@ -13,9 +13,9 @@ namespace softmlx5 {
 /// Processes that can use the twin at once, under one user.
 inline constexpr int kMaxSlots = 32;
 
-/// The network: shared memory with a pair of rings for each ordered pair of processes. Every process
-/// has a slot. It is its owner's who holds a lock on one byte of the file: claimed atomically, and
-/// released by the kernel when the process dies, however it does.
+/// The network: shared memory with a pair of rings for each ordered pair of processes. Every
+/// process has a slot. It is its owner's who holds a lock on one byte of the file: claimed
+/// atomically, and released by the kernel when the process dies, however it does.
 class Fabric {
  public:
   /// Claims a slot. False (and one line): impossible.
@@ -26,6 +26,7 @@ class Fabric {
   std::uint32_t generation() const;
   /// Whether a process has, or had, the slot.
   bool in_use(int slot) const;
+  int num_in_use() const;
   /// Whether its process lives.
   bool alive(int slot) const;
   /// Really allocates the rings for requests to `slot`: a small /dev/shm is an error, not a crash.

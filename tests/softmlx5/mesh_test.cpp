@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// mesh_test ITERATIONS: ranks in a full mesh, entries written by hand. Each iteration every rank sends
-// every rank rows, then an inline flag on the same queue pair, and adds 1 to a counter at rank 0;
-// whoever sees a flag checks every byte of the rows before it. Runs under mpirun with the twin
-// preloaded.
+// mesh_test ITERATIONS: ranks in a full mesh, entries written by hand. Each iteration every rank
+// sends every rank rows, then an inline flag on the same queue pair, and adds 1 to a counter at
+// rank 0; whoever sees a flag checks every byte of the rows before it. Runs under mpirun with the
+// twin preloaded.
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
@@ -39,8 +39,8 @@ class Mesh {
 
  private:
   std::uint32_t row_bytes(std::uint64_t iteration, std::size_t from, std::size_t row) const {
-    return static_cast<std::uint32_t>(
-        1 + llep::mix64(iteration * 64 + from * 8 + row) % kMostRowBytes);
+    return static_cast<std::uint32_t>(1 +
+                                      llep::mix64(iteration * 64 + from * 8 + row) % kMostRowBytes);
   }
   static std::byte byte_of(std::uint64_t iteration, std::size_t from, std::size_t at) {
     return static_cast<std::byte>(iteration * 31 + from * 17 + at + (at >> 8));
@@ -60,8 +60,8 @@ class Mesh {
   llep::Communicator& world_;
   std::size_t num_ranks_;
   Device device_;
-  Memory rows_{device_.pd.get(), kRows * kRowRoom + 64};
-  Memory window_{device_.pd.get(), kData + 2 * num_ranks_ * kRows * kRowRoom};
+  Memory rows_{device_.pd.get(), kRows* kRowRoom + 64};
+  Memory window_{device_.pd.get(), kData + 2 * num_ranks_* kRows* kRowRoom};
   std::vector<llep::UniqueCq> cqs_;
   std::vector<llep::UniqueQp> qps_;
   std::vector<RawQueue> queues_;  // by peer

@@ -79,9 +79,9 @@ bool set_mode(AdversaryOptions& adversary, std::string_view mode) {
   const struct {
     std::string_view name;
     bool& flag;
-  } modes[] = {{"delay", adversary.delay},     {"interleave", adversary.interleave},
-               {"split", adversary.split},     {"completions", adversary.completions},
-               {"stall", adversary.stall},     {"relaxed", adversary.relaxed}};
+  } modes[] = {{"delay", adversary.delay}, {"interleave", adversary.interleave},
+               {"split", adversary.split}, {"completions", adversary.completions},
+               {"stall", adversary.stall}, {"relaxed", adversary.relaxed}};
   for (const auto& known : modes) {
     if (name != known.name) continue;
     known.flag = true;
@@ -117,7 +117,7 @@ AdversaryOptions read_adversary() {
 int default_sleep_us() {
   cpu_set_t cpus;
   const bool known = ::sched_getaffinity(0, sizeof cpus, &cpus) == 0;
-  return known && CPU_COUNT(&cpus) >= 8 ? 0 : 50;
+  return known && CPU_COUNT(&cpus) >= 8 ? 0 : Options::kFitting;
 }
 
 Options read_options() {

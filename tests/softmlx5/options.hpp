@@ -23,7 +23,10 @@ struct Options {
   int num_devices = 1;
   bool ethernet = false;
   std::string folder;
-  int sleep_us = 0;  // of the progress thread when there is nothing to do; 0: it spins
+  /// Of the progress thread when there is nothing to do. 0: it spins; kFitting: a time that leaves
+  /// few cores to the programs.
+  int sleep_us = 0;
+  static constexpr int kFitting = -1;
   bool trace = false;
   bool gpu_flag_by_copy = false;
   AdversaryOptions adversary;

@@ -31,8 +31,8 @@ void Responder::reset() {
 void Responder::start(std::uint32_t sequence) { expected_ = sequence & kSequenceMask; }
 
 bool Responder::on_request(Peer& peer, const Message& request) {
-  const bool ours = request.from_qpn == qp_.attributes().dest_qp_num &&
-                    request.device == qp_.created().device;
+  const bool ours =
+      request.from_qpn == qp_.attributes().dest_qp_num && request.device == qp_.created().device;
   if (!qp_.receives() || !ours || request.sequence != expected_) {
     return on_unexpected(peer, request);
   }
@@ -44,8 +44,8 @@ bool Responder::on_request(Peer& peer, const Message& request) {
     case Outcome::kRefused: return refuse(peer, request, outcome);
     case Outcome::kPlaced: break;
   }
-  const bool answered = request.op == Op::kRead || request.op == Op::kCompareSwap ||
-                        request.op == Op::kFetchAdd;
+  const bool answered =
+      request.op == Op::kRead || request.op == Op::kCompareSwap || request.op == Op::kFetchAdd;
   if (!answered) return end_record(peer, request, outcome.copies);
   end_message();
   return true;
@@ -59,8 +59,8 @@ bool Responder::on_unexpected(Peer& peer, const Message& request) {
 /// What a message must find before its first byte moves. False: not now.
 bool Responder::begin(Peer& peer, const Message& request) {
   if (request.first) in_message_ = true;
-  const bool takes_receive = (is_send(request.op) && request.first) ||
-                             (request.op == Op::kWriteImmediate && request.last);
+  const bool takes_receive =
+      (is_send(request.op) && request.first) || (request.op == Op::kWriteImmediate && request.last);
   if (!in_message_ || !takes_receive || has_receive()) return true;
   if (!answer(peer, request, Op::kNotReady, qp_.attributes().min_rnr_timer)) return false;
   in_message_ = false;
@@ -231,13 +231,13 @@ bool Responder::refuse(Peer& peer, const Message& request, const Outcome& outcom
                       .bytes = request.message_bytes,
                       .pd = qp_.created().pd};
   const char* region = services_.regions.refusal(access);
-  log_line("qp 0x{:06x} refuses a request of qp 0x{:06x}: rkey 0x{:x}, address 0x{:x}, {} bytes: "
-           "{}",
-           qp_.qpn(), request.from_qpn, request.rkey, request.remote_address,
-           request.message_bytes,
-           outcome.why != nullptr ? outcome.why
-           : region != nullptr    ? region
-                                  : "access rights or alignment");
+  log_line(
+      "qp 0x{:06x} refuses a request of qp 0x{:06x}: rkey 0x{:x}, address 0x{:x}, {} bytes: "
+      "{}",
+      qp_.qpn(), request.from_qpn, request.rkey, request.remote_address, request.message_bytes,
+      outcome.why != nullptr ? outcome.why
+      : region != nullptr    ? region
+                             : "access rights or alignment");
   if (is_send(request.op)) {
     complete_in_error(outcome.syndrome == MLX5_CQE_SYNDROME_REMOTE_OP_ERR
                           ? MLX5_CQE_SYNDROME_LOCAL_PROT_ERR
