@@ -93,7 +93,7 @@ bool Engine::pass() {
   const std::uint64_t now = now_ns();
   bool worked = take_doorbells(now);
   worked |= serve_queue_pairs(now);
-  submit_all_gpus();
+  Gpu::submit_all();
   worked |= serve_peers(now);
   worked |= serve_completion_queues(now);
   return worked;
@@ -172,7 +172,7 @@ bool Engine::serve_peers(std::uint64_t now) {
     worked |= finish_requests(peer);
     worked |= take_responses(peer, now);
     worked |= take_requests(peer);
-    submit_all_gpus();
+    Gpu::submit_all();
   }
   return worked;
 }

@@ -83,6 +83,7 @@ bool Fabric::claim_slot() {
     if (::fcntl(file_, F_SETLK, &lock) != 0) continue;
     Slot& mine = header_->slots[static_cast<std::size_t>(slot)];
     mine.generation.fetch_add(1);
+    for (auto& part : mine.gpu) part = 0;
     mine.in_use.store(1);
     slot_ = slot;
     return true;
@@ -128,8 +129,22 @@ bool Fabric::alive(int slot) const {
 }
 
 bool Fabric::prepare(int slot) const {
-  return allocate(file_, offset_of(slot_, slot, true), kRequestBytes) &&
-         allocate(file_, offset_of(slot, slot_, false), kResponseBytes);
+  return allocate(file_, offset_of(slot_, slot, true), kPairBytes) &&
+         allocate(file_, offset_of(slot, slot_, true), kPairBytes);
+}
+
+void Fabric::publish_gpu(const std::array<std::uint64_t, 2>& uuid) {
+  Slot& mine = header_->slots[static_cast<std::size_t>(slot_)];
+  for (std::size_t i = 0; i < uuid.size(); ++i) mine.gpu[i] = uuid[i];
+}
+
+bool Fabric::shares_gpu(const std::array<std::uint64_t, 2>& uuid) const {
+  for (std::size_t slot = 0; slot < header_->slots.size(); ++slot) {
+    const Slot& other = header_->slots[slot];
+    const bool same = other.gpu[0] == uuid[0] && other.gpu[1] == uuid[1];
+    if (same && other.in_use != 0 && slot != static_cast<std::size_t>(slot_)) return true;
+  }
+  return false;
 }
 
 Ring Fabric::ring(int from, int to, bool request) const {

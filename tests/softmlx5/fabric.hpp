@@ -29,8 +29,13 @@ class Fabric {
   int num_in_use() const;
   /// Whether its process lives.
   bool alive(int slot) const;
-  /// Really allocates the rings for requests to `slot`: a small /dev/shm is an error, not a crash.
+  /// Really allocates the rings shared with `slot`: a small /dev/shm is an error, not a crash.
   bool prepare(int slot) const;
+
+  /// This process uses a GPU, by its UUID.
+  void publish_gpu(const std::array<std::uint64_t, 2>& uuid);
+  /// Whether another process does too.
+  bool shares_gpu(const std::array<std::uint64_t, 2>& uuid) const;
 
   Ring requests(int from, int to) const { return ring(from, to, true); }
   Ring responses(int from, int to) const { return ring(from, to, false); }
@@ -39,6 +44,7 @@ class Fabric {
   struct Slot {
     std::atomic<std::uint32_t> in_use;
     std::atomic<std::uint32_t> generation;
+    std::array<std::atomic<std::uint64_t>, 2> gpu;  // the last one opened; 0: none
   };
   struct Controls {
     RingControl requests;

@@ -130,6 +130,12 @@ bool PieceList::on_gpu() const {
                      [](const Piece& piece) { return piece.gpu != nullptr; });
 }
 
+bool PieceList::broken() const {
+  return std::any_of(pieces().begin(), pieces().end(), [](const Piece& piece) {
+    return piece.gpu != nullptr && piece.gpu->broken();
+  });
+}
+
 Ticket gather(const PieceList& from, std::uint64_t offset, std::byte* to, std::size_t bytes) {
   return for_each_part(
       from, offset, bytes, [&](const Piece& piece, std::size_t part, std::size_t at) {

@@ -73,6 +73,8 @@ class PieceList {
   std::span<const Piece> pieces() const { return {pieces_.data(), count_}; }
   std::uint64_t bytes() const { return bytes_; }
   bool on_gpu() const;
+  /// Whether a GPU of theirs failed.
+  bool broken() const;
 
  private:
   std::array<Piece, 64> pieces_;

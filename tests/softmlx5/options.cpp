@@ -130,7 +130,10 @@ Options read_options() {
   read.sleep_us = integer("SOFTMLX5_SLEEP_US", default_sleep_us(), 0, 1000000,
                           "microseconds from 0 to 1000000");
   read.trace = second_of("SOFTMLX5_TRACE", "0", "1", "0 or 1");
-  read.gpu_flag_by_copy = second_of("SOFTMLX5_GPU_FLAG", "write", "copy", "write or copy");
+  if (variable("SOFTMLX5_GPU_FLAG")) {
+    const bool copy = second_of("SOFTMLX5_GPU_FLAG", "write", "copy", "write or copy");
+    read.gpu_flag = copy ? Options::GpuFlag::kCopy : Options::GpuFlag::kWrite;
+  }
   read.adversary = read_adversary();
   return read;
 }

@@ -28,7 +28,9 @@ struct Options {
   int sleep_us = 0;
   static constexpr int kFitting = -1;
   bool trace = false;
-  bool gpu_flag_by_copy = false;
+  /// How the last word of a message reaches GPU memory. kFitting: kCopy where processes share a
+  /// GPU.
+  enum class GpuFlag { kFitting, kWrite, kCopy } gpu_flag = GpuFlag::kFitting;
   AdversaryOptions adversary;
 };
 

@@ -90,6 +90,9 @@ bool Requester::is_wrong() {
     entry_.syndrome = MLX5_CQE_SYNDROME_LOCAL_QP_OP_ERR;
     entry_.problem = fmt::format(
         "send queue overrun: {} blocks rung for and not completed, it has {}", ahead, room);
+  } else if (entry_.local.broken()) {
+    entry_.syndrome = MLX5_CQE_SYNDROME_LOCAL_PROT_ERR;
+    entry_.problem = "a copy from or to its GPU memory failed";
   } else if (adversary().fails_entry(
                  static_cast<std::uint32_t>(sequence_distance(sequence_, first_sequence_)) + 1)) {
     entry_.syndrome = MLX5_CQE_SYNDROME_TRANSPORT_RETRY_EXC_ERR;

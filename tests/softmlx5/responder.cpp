@@ -15,7 +15,7 @@ namespace softmlx5 {
 
 namespace {
 
-constexpr std::uint32_t kReadChunk = 32U << 10;
+constexpr std::uint32_t kHostReadChunk = 32U << 10;
 
 }  // namespace
 
@@ -131,8 +131,9 @@ Responder::Outcome Responder::read(Peer& peer, const Message& request) {
   if (!piece) return {.kind = Outcome::kRefused, .syndrome = MLX5_CQE_SYNDROME_REMOTE_ACCESS_ERR};
   PieceList source;
   source.add(*piece);
+  const std::uint32_t chunk = piece->gpu != nullptr ? kGpuChunk : kHostReadChunk;
   do {
-    const std::uint32_t bytes = std::min(request.message_bytes - read_offset_, kReadChunk);
+    const std::uint32_t bytes = std::min(request.message_bytes - read_offset_, chunk);
     Message* response = peer.responses_out.reserve(bytes);
     if (response == nullptr) return {};
     response->op = Op::kReadData;

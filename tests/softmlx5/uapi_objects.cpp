@@ -62,7 +62,7 @@ std::uint32_t add_region(MemoryRegion& region) {
   const std::uint32_t handle = adapter().regions.add(region, adapter().fabric.slot());
   if (region.gpu == nullptr) return handle;
   adapter().qps.for_each([](const QueuePair& qp) {
-    if (qp.receives()) pin_rings(adapter().fabric, qp.peer_slot());
+    if (qp.receives()) Gpu::pin_rings(adapter().fabric, qp.peer_slot());
   });
   return handle;
 }
@@ -143,7 +143,7 @@ int register_memory(DeviceFile& file, Attributes& call) {
                       .address = request.start,
                       .bytes = request.length,
                       .iova = request.hca_va,
-                      .gpu = gpu_of(request.start)};
+                      .gpu = Gpu::of(request.start)};
   const std::uint32_t handle = add_region(region);
   if (handle == 0) return ENOMEM;
   ib_uverbs_reg_mr_resp r = {};
@@ -162,7 +162,7 @@ int register_dmabuf(DeviceFile& file, Attributes& call) {
                       .address = address,
                       .bytes = call.number(UVERBS_ATTR_REG_DMABUF_MR_LENGTH),
                       .iova = address,
-                      .gpu = gpu_of(address)};
+                      .gpu = Gpu::of(address)};
   if (region.gpu == nullptr) return EOPNOTSUPP;
   const std::uint32_t handle = add_region(region);
   if (handle == 0) return ENOMEM;
