@@ -20,17 +20,6 @@ constexpr auto kPatience = std::chrono::seconds(20);
 constexpr std::uint32_t kBlockBytes = 64;
 constexpr std::uint32_t kFirstPsn = 7;
 
-/// Whether `f` comes true in time.
-template <class F>
-bool wait_for(F f) {
-  const auto end = Clock::now() + kPatience;
-  while (!f()) {
-    if (Clock::now() > end) return false;
-    ::sched_yield();
-  }
-  return true;
-}
-
 void to_init(ibv_qp* qp) {
   ibv_qp_attr init = {};
   init.qp_state = IBV_QPS_INIT;
@@ -43,6 +32,15 @@ void to_init(ibv_qp* qp) {
 }
 
 }  // namespace
+
+bool wait_for(const std::function<bool()>& done) {
+  const auto end = Clock::now() + kPatience;
+  while (!done()) {
+    if (Clock::now() > end) return false;
+    ::sched_yield();
+  }
+  return true;
+}
 
 void check(bool good, const char* what, const char* file, int line) {
   if (good) return;
