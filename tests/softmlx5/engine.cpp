@@ -22,12 +22,16 @@ namespace softmlx5 {
 namespace {
 
 constexpr int kBurst = 64;  // records of one ring before it is another's turn
-constexpr int kLongIdle = 20000;
-constexpr int kLongIdleUs = 200;
+/// Passes without work after which it sleeps longer.
+constexpr int kIdle = 100;
+constexpr int kLongIdle = 1000;
+constexpr int kSpunLongEnough = 200000;
+constexpr int kMostSleepUs = 1000;
 /// Measured with 2 to 8 processes on 2 cores (mesh_test): shorter sleeps starve the programs.
 constexpr int kSleepUsPerProcess = 25;
 
 void sleep_us(long us) {
+  if (us == 0) return;
   const timespec time = {.tv_sec = 0, .tv_nsec = us * 1000};
   ::nanosleep(&time, nullptr);
 }
@@ -77,16 +81,17 @@ void Engine::run() {
     idle = worked ? 0 : idle + 1;
     while (adapter_.waiting > 0 && !stopping_) sleep_us(1);
     if (worked) continue;
-    const int sleep = idle_sleep_us();
-    if (sleep > 0 || idle > 10 * kLongIdle) {
-      sleep_us(idle > kLongIdle ? std::max(sleep, kLongIdleUs) : sleep);
-    }
+    sleep_us(idle_sleep_us(idle));
   }
 }
 
-int Engine::idle_sleep_us() const {
+int Engine::idle_sleep_us(int idle) const {
   const int wanted = options().sleep_us;
-  return wanted == Options::kFitting ? kSleepUsPerProcess * adapter_.fabric.num_in_use() : wanted;
+  if (wanted == 0) return idle > kSpunLongEnough ? kSleepUsPerProcess : 0;
+  if (wanted != Options::kFitting) return wanted;
+  const int fitting = kSleepUsPerProcess * adapter_.fabric.num_in_use();
+  const int times = idle > kLongIdle ? 16 : idle > kIdle ? 4 : 1;
+  return std::min(kMostSleepUs, fitting * times);
 }
 
 bool Engine::pass() {

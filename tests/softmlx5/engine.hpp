@@ -27,7 +27,7 @@ class Engine {
  private:
   static void* run_thread(void* engine);
   void run();
-  int idle_sleep_us() const;
+  int idle_sleep_us(int idle) const;
   /// True: there was something to do.
   bool pass();
   bool take_doorbells(std::uint64_t now);
