@@ -31,14 +31,15 @@ std::string describe_fifo(const FaultRecord& fault, double timeout_ms) {
 
 std::string describe_ibgda(const FaultRecord& fault, double timeout_ms) {
   if (fault.phase == WaitPhase::kIbgdaError) {
-    return fmt::format("rank {}: {}: to rank {}, entry's opcode {:#x}, syndrome {:#x} (vendor's {:#x})",
-                       fault.rank, to_string(fault.phase), fault.peer, fault.expected,
-                       fault.seen & 0xff, fault.seen >> 8);
+    return fmt::format(
+        "rank {}: {}: to rank {}, entry's opcode {:#x}, syndrome {:#x} (vendor's {:#x})",
+        fault.rank, to_string(fault.phase), fault.peer, fault.expected, fault.seen & 0xff,
+        fault.seen >> 8);
   }
-  return fmt::format("rank {}: {}: waited {:g} ms for the adapter to complete {} entries to rank {}, "
-                     "it has completed {}; does it hear its doorbells?",
-                     fault.rank, to_string(fault.phase), timeout_ms, fault.expected, fault.peer,
-                     fault.seen);
+  return fmt::format(
+      "rank {}: {}: waited {:g} ms for the adapter to complete {} entries to rank {}, "
+      "it has completed {}; does it hear its doorbells?",
+      fault.rank, to_string(fault.phase), timeout_ms, fault.expected, fault.peer, fault.seen);
 }
 
 bool is_ibgda(WaitPhase phase) {

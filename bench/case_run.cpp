@@ -25,7 +25,8 @@ CaseRun::CaseRun(const RankContext& context, const CaseSetup& setup)
       ep_(context.world, context.launcher, context.transport, context.heap, setup.layout) {
   collectively(context.world, [&] {
     const std::size_t selections = size(shape().max_tokens) * size(shape().num_topk);
-    x_ = context_.device.allocate_pages(size(shape().max_tokens) * size(shape().hidden) * sizeof(Bf16));
+    x_ = context_.device.allocate_pages(size(shape().max_tokens) * size(shape().hidden) *
+                                        sizeof(Bf16));
     topk_ = context_.device.allocate(selections * sizeof(std::int64_t));
     weights_ = context_.device.allocate(selections * sizeof(float));
     context_.device.copy(weights_.get(), setup_.routing.weights.data(),
@@ -45,8 +46,8 @@ void CaseRun::send_in_place() {
         context_.transport.send_from(x_.get(), size(shape().max_tokens) * row_bytes));
   }
   if (!expert_output_) return;
-  const std::size_t rows = size(shape().num_local_experts()) *
-                           static_cast<std::size_t>(shape().capacity());
+  const std::size_t rows =
+      size(shape().num_local_experts()) * static_cast<std::size_t>(shape().capacity());
   sources_.push_back(context_.transport.send_from(expert_output_.get(), rows * row_bytes));
 }
 

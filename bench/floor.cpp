@@ -10,7 +10,8 @@ namespace llep {
 namespace {
 
 bool is_rate(const Floor& floor) {
-  return floor.probe == ProbeKind::kPutStream || floor.probe == ProbeKind::kFifoRate;
+  return floor.probe == ProbeKind::kPutStream || floor.probe == ProbeKind::kFifoRate ||
+         floor.probe == ProbeKind::kIbgdaRate;
 }
 
 }  // namespace

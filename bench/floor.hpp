@@ -17,6 +17,8 @@ enum class ProbeKind {
   kPutStream,      // messages and their signals one behind the other
   kFifoRoundTrip,  // a descriptor pushed, read by the proxy, seen complete by the kernel
   kFifoRate,       // descriptors as fast as they go
+  kIbgdaDoorbell,  // an entry from nothing to its doorbell, no adapter
+  kIbgdaRate,      // entries as fast as kernels write, publish and ring them, no adapter
 };
 
 constexpr const char* to_string(ProbeKind probe) {
@@ -25,17 +27,19 @@ constexpr const char* to_string(ProbeKind probe) {
     case ProbeKind::kPutLatency: return "put_latency";
     case ProbeKind::kPutStream: return "put_stream";
     case ProbeKind::kFifoRoundTrip: return "fifo_round_trip";
-    case ProbeKind::kFifoRate: break;
+    case ProbeKind::kFifoRate: return "fifo_rate";
+    case ProbeKind::kIbgdaDoorbell: return "ibgda_doorbell";
+    case ProbeKind::kIbgdaRate: break;
   }
-  return "fifo_rate";
+  return "ibgda_rate";
 }
 
-/// Of probes of a ring: how it was used.
+/// Of probes of rings or send queues: how they were used.
 struct RingUse {
   int depth = 0;
-  int num_proxies = 1;  // that descriptors went to
-  int num_warps = 1;    // that pushed
-  int batch = 1;        // descriptors of one reservation
+  int num_proxies = 1;  // that descriptors went to; or send queues
+  int num_warps = 1;    // that pushed or posted
+  int batch = 1;        // descriptors or entries of one reservation
 };
 
 /// What one probe measured: plain data, complete on every rank.

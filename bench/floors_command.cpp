@@ -10,6 +10,7 @@
 #include "bench/connection.hpp"
 #include "bench/floors_report.hpp"
 #include "bench/probes.hpp"
+#include "bench/queue_probes.hpp"
 #include "bench/session.hpp"
 
 namespace llep {
@@ -68,6 +69,7 @@ class TransportFloors {
 
   ExitCode wire() { return measure(wire_probes(context_, layout_, run_.options, progress_)); }
   ExitCode rings() { return measure(ring_probes(context_, progress_)); }
+  ExitCode queues() { return measure(queue_probes(context_, run_.options)); }
 
  private:
   ExitCode measure(std::vector<Probe> probes) {
@@ -106,6 +108,7 @@ ExitCode measure_transport(const Run& run, TransportSettings settings, const Pro
     TransportFloors floors(run, *transport, settings.signal, layout, report);
     ExitCode code = floors.wire();
     if (code == ExitCode::kOk) code = floors.rings();
+    if (code == ExitCode::kOk) code = floors.queues();
     if (code != ExitCode::kOk || !has_rings || settings.fifo_depth == kShallowDepth) return code;
   }
   settings.fifo_depth = kShallowDepth;

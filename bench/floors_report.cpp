@@ -85,7 +85,7 @@ Json floor_entry(const Floor& floor, const ContextInfo& context) {
 std::string floors_header(bool of_rings) {
   if (of_rings) {
     return fmt::format("{:<16} {:>6} {:>7} {:>6} {:>6} {:>9} {:>9} {:>9} {:>9}\n", "probe", "depth",
-                       "proxies", "warps", "batch", "us min", "us p50", "M/s max", "M/s p50");
+                       "rings", "warps", "batch", "us min", "us p50", "M/s max", "M/s p50");
   }
   return fmt::format("{:<16} {:<9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {}\n", "probe",
                      "ranks", "bytes", "us min", "us p50", "GB/s max", "GB/s p50", "M/s max",
@@ -117,8 +117,8 @@ void FloorsReport::begin(const TransportSettings& transport,
                          const std::vector<std::string>& stand_ins) {
   if (!file_) return;
   std::string text = fmt::format(
-      "{}, {}{}, {} samples; us one way, fifo: there and back; GB/s and M/s (messages or "
-      "descriptors) out of one rank",
+      "{}, {}{}, {} samples; us one way, fifo: there and back, ibgda: until the doorbell; "
+      "GB/s and M/s (messages, descriptors or entries) out of one rank",
       where_text(context_), transport.name,
       transport.signal == SignalMode::kAtomic ? ", atomic signals" : "", options_.iters);
   for (const std::string& one : stand_ins) {

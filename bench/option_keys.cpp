@@ -133,7 +133,8 @@ OptionKey experts_key(const About& about, std::vector<int> RunOptions::*member,
 
 OptionKey transport_key() {
   return axis(
-      {"transport", "", "Axes", "LIST", "ipc, fifo, ibgda, hybrid-fifo, hybrid-ibgda, auto (chooses and says why)"},
+      {"transport", "", "Axes", "LIST",
+       "ipc, fifo, ibgda, hybrid-fifo, hybrid-ibgda, auto (chooses and says why)"},
       &RunOptions::transports,
       [](const std::string& text) {
         std::vector<TransportName> names(std::begin(kTransportNames), std::end(kTransportNames));

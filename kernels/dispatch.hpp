@@ -47,7 +47,8 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& 
     receive<kDtype>(warp, pipe, receivers, wire, args, epoch);
     if (warp.block() == 0 && warp.index() == receivers.first) begins.wait(warp, wire, epoch);
   }
-  if constexpr (receives(kHalves)) wire.drain(warp);  // senders' puts too: no source outlives the op
+  // Senders too: what they put may be the user's memory, which is the user's again after the op.
+  if constexpr (receives(kHalves)) wire.drain(warp);
 }
 
 }  // namespace llep::dispatch

@@ -5,6 +5,7 @@
 
 #include "kernels/arguments.hpp"
 #include "kernels/probe.hpp"
+#include "kernels/queue_probe.hpp"
 #include "kernels/ring_probe.hpp"
 #include "kernels/upkeep.hpp"
 #include "transport/transport.hpp"
@@ -30,6 +31,7 @@ class Launcher {
   virtual void ping_pong(const AnyWire& wire, const ProbeArgs& args) = 0;
   virtual void stream(const AnyWire& wire, const ProbeArgs& args) = 0;
   virtual void push(const RingProbe& work) = 0;
+  virtual void post(const QueueProbe& work) = 0;
 
   virtual void fill(const FillRows& work) = 0;
   virtual void poison(const PoisonRows& work) = 0;

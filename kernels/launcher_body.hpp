@@ -60,6 +60,7 @@ class LauncherOn final : public Launcher {
     std::visit([&](const auto& w) { launch_probe(args, Stream{w, args}); }, wire);
   }
   void push(const RingProbe& work) override { executor_.launch(kNoStage, work); }
+  void post(const QueueProbe& work) override { executor_.launch(kNoStage, work); }
   void fill(const FillRows& work) override { executor_.launch(kNoStage, work); }
   void poison(const PoisonRows& work) override { executor_.launch(kNoStage, work); }
   void expert(const ApplyExpert& work) override { executor_.launch(kNoStage, work); }

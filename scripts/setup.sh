@@ -47,6 +47,13 @@ missing_vm_packages() {
   [ -e /etc/libibverbs.d/rxe.driver ] || echo ibverbs-providers
 }
 
+# What checks the software adapter (tests/softmlx5) besides.
+missing_adapter_packages() {
+  command -v ib_write_bw >/dev/null || echo perftest
+  command -v ibv_devinfo >/dev/null || echo ibverbs-utils
+  [ -e /etc/libibverbs.d/mlx5.driver ] || echo ibverbs-providers
+}
+
 # Programs for root are not on everybody's path.
 has_program() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 
@@ -65,13 +72,13 @@ install_missing() {
   apt_install "$missing" || die "apt-get could not install: $missing"
 }
 
-# The tests in virtual machines are skipped where they cannot run: no failure here either.
-install_missing_for_vm() {
+# RDMA tests are skipped where they cannot run: no failure here either.
+install_missing_for_rdma() {
   local missing
-  missing=$(missing_vm_packages | tr '\n' ' ')
+  missing=$({ missing_vm_packages; missing_adapter_packages; } | sort -u | tr '\n' ' ')
   if [ -z "${missing// /}" ]; then return; fi
   if ! { command -v apt-get >/dev/null && may_install && apt_install "$missing"; }; then
-    say "tests in virtual machines will be skipped: missing $missing"
+    say "RDMA tests will be skipped: missing $missing"
   fi
 }
 
@@ -110,6 +117,6 @@ build_preset() {
 
 install_missing
 case "$(basename "$0") ${1:-}" in
-  "test.sh all" | "test.sh long") install_missing_for_vm ;;
+  "test.sh all" | "test.sh long") install_missing_for_rdma ;;
 esac
 check_cmake

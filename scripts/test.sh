@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # scripts/test.sh [quick|all|long]
 #   quick  unit tests and multi-rank tests on the host executor (default)
-#   all    those, RDMA in virtual machines, GPU tests where there are GPUs, and everything again
-#          under sanitizers
+#   all    those, RDMA in virtual machines and over the software adapter, GPU tests where there are
+#          GPUs, and everything again under sanitizers
 #   long   all, and the tests that are too long for every day
 
 # shellcheck source=scripts/setup.sh
@@ -40,7 +40,7 @@ run_sanitizers() {
 exclude=(-LE long)
 case "${1:-quick}" in
   quick) run_release 'unit|host' ;;
-  all) run_release 'unit|host|gpu|rdma'; run_sanitizers ;;
-  long) exclude=(); export LLEP_LONG_TESTS=1; run_release 'unit|host|gpu|rdma|long'; run_sanitizers ;;
+  all) run_release 'unit|host|gpu|rdma|softmlx5'; run_sanitizers ;;
+  long) exclude=(); export LLEP_LONG_TESTS=1; run_release 'unit|host|gpu|rdma|softmlx5|long'; run_sanitizers ;;
   *) die "usage: scripts/test.sh [quick|all|long]" ;;
 esac

@@ -48,8 +48,8 @@ class Transport {
   /// else the transport has of them.
   virtual void zero_arrivals(std::uint64_t /*bytes*/) {}
   /// Rows may be sent from this memory where it lies, until the handle goes, which it does before
-  /// the memory and the transport. Null: they are copied to their homes first. Local; on pages of its
-  /// own (Device::allocate_pages).
+  /// the memory and the transport. Null: they are copied to their homes first. Local; the memory has
+  /// pages of its own (Device::allocate_pages).
   virtual std::shared_ptr<void> send_from(std::byte* /*base*/, std::uint64_t /*bytes*/) {
     return nullptr;
   }

@@ -100,9 +100,7 @@ std::string runtime_version() {
 }  // namespace cuda
 
 CudaDevice::CudaDevice(int ordinal, int rank, int ranks_sharing)
-    : ordinal_(ordinal),
-      host_pages_(cuda::host_pages()),
-      register_pages_(cuda::register_pages()) {
+    : ordinal_(ordinal), host_pages_(cuda::host_pages()), register_pages_(cuda::register_pages()) {
   using cuda::check;
   check(cudaSetDevice(ordinal), "selecting a GPU");
   cudaDeviceProp properties = {};

@@ -17,10 +17,10 @@ void add_page(std::byte* page, std::size_t bytes) {
       cudaHostRegister(page, bytes, cudaHostRegisterMapped | cudaHostRegisterPortable);
   if (status == cudaSuccess) return;
   cudaGetLastError();
-  throw Error(ExitCode::kUnavailable,
-              std::string("mapping an adapter's queue for kernels: ") +
-                  cudaGetErrorString(status) + "; raise the limit of locked memory (ulimit -l "
-                                               "unlimited)");
+  throw Error(ExitCode::kUnavailable, std::string("mapping an adapter's queue for kernels: ") +
+                                          cudaGetErrorString(status) +
+                                          "; raise the limit of locked memory (ulimit -l "
+                                          "unlimited)");
 }
 
 void add_register_page(std::byte* page, std::size_t bytes) {
@@ -34,8 +34,8 @@ void add_register_page(std::byte* page, std::size_t bytes) {
   cudaGetLastError();
   throw Error(ExitCode::kUnavailable,
               std::string("mapping an adapter's doorbell register for kernels: as I/O memory: ") +
-                  cudaGetErrorString(as_io) + "; as ordinary memory: " +
-                  cudaGetErrorString(as_memory) +
+                  cudaGetErrorString(as_io) +
+                  "; as ordinary memory: " + cudaGetErrorString(as_memory) +
                   "; the driver must permit it: options nvidia "
                   "NVreg_RegistryDwords=\"PeerMappingOverride=1;\" in /etc/modprobe.d, then reload "
                   "the module");
@@ -62,9 +62,10 @@ Memory map_pages(HostPages& pages, void* address, std::size_t bytes) {
   void* seen = nullptr;
   check(cudaHostGetDevicePointer(&seen, address, 0), "asking where kernels see host memory");
   if (seen == address) return memory;
-  throw Error(ExitCode::kUnavailable,
-              "mapping an adapter's queue for kernels: this GPU sees host memory at other addresses "
-              "than the host; use --transport hybrid-fifo");
+  throw Error(
+      ExitCode::kUnavailable,
+      "mapping an adapter's queue for kernels: this GPU sees host memory at other addresses "
+      "than the host; use --transport hybrid-fifo");
 }
 
 }  // namespace llep::cuda

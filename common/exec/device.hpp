@@ -49,8 +49,8 @@ class Device {
   /// Lets kernels use host memory that a library allocated, until the handle goes: its address for
   /// them. Objects may share pages.
   virtual Memory map_host(void* address, std::size_t bytes) = 0;
-  /// The same for registers of a device, which kernels only write: as I/O memory, or as the ordinary
-  /// memory that stands in for it. Throws Error(kUnavailable) with what would permit it.
+  /// The same for registers of a device, which kernels only write: as I/O memory, or as the
+  /// ordinary memory that stands in for it. Throws Error(kUnavailable) with what would permit it.
   virtual Memory map_registers(void* address, std::size_t bytes) = 0;
 
   /// Zeroed device memory that other ranks of the node can map.

@@ -233,9 +233,9 @@ class Warp {
     });
   }
 
-  /// Calls look(i) for the set bits i of `lanes`, over and over, until at least one has returned what
-  /// its lane waits for, values[i]; returns the bits of those that have. 0 like wait_for's false;
-  /// the record is that of what(i) of the lowest lane.
+  /// Calls look(i) for the set bits i of `lanes`, over and over, until at least one has returned
+  /// what its lane waits for, values[i]; returns the bits of those that have. 0 like wait_for's
+  /// false; the record is that of what(i) of the lowest lane.
   template <class What, class F>
   std::uint32_t wait_some(std::uint32_t lanes, const Lanes<std::uint64_t>& values, WaitPhase phase,
                           What what, F look) {

@@ -27,7 +27,9 @@ class HostPages {
   std::size_t num_pages() const { return counts_.size(); }
 
  private:
-  std::uintptr_t page_of(std::uintptr_t address) const { return address / page_bytes_ * page_bytes_; }
+  std::uintptr_t page_of(std::uintptr_t address) const {
+    return address / page_bytes_ * page_bytes_;
+  }
   void release_pages(std::uintptr_t first, std::uintptr_t end);
 
   std::size_t page_bytes_;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# How tests are declared. Labels: unit, host, gpu say what a test needs; threads (ranks as threads
-# of one process) marks what ThreadSanitizer can see whole; long is run by hand.
+# How tests are declared. Labels: unit, host, gpu, rdma, softmlx5 say what a test needs; threads
+# (ranks as threads of one process) marks what ThreadSanitizer can see whole; long is run by hand.
 
 find_package(GTest QUIET)
 if(NOT GTest_FOUND)

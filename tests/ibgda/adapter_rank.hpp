@@ -16,10 +16,6 @@
 
 namespace llep {
 
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 /// One of the ranks of a test, a process under mpirun: a device, a heap and queues to all others.
 class AdapterRank {
  public:
@@ -85,6 +81,15 @@ class AdapterRank {
   Memory heap_ = device_.allocate(kHeapBytes);
   std::shared_ptr<VerbsMesh> mesh_;
   std::unique_ptr<MappedQueues> queues_;
+};
+
+/// All ranks end a test together.
+class AdapterTest : public testing::Test {
+ protected:
+  void TearDown() override { world_.barrier(); }
+
+  MpiCommunicator world_ = MpiCommunicator::world();
+  AdapterRank mine_{world_};
 };
 
 }  // namespace llep

@@ -7,17 +7,8 @@
 #include <cstring>
 #include <set>
 
-
 namespace llep {
 namespace {
-
-class Adapter : public testing::Test {
- protected:
-  void TearDown() override { world_.barrier(); }
-
-  MpiCommunicator world_ = MpiCommunicator::world();
-  AdapterRank mine_{world_};
-};
 
 using Block = std::array<std::byte, kWqeBytes>;
 
@@ -42,13 +33,12 @@ class PostedByLibrary {
   }
 
   Block post(ibv_send_wr request, const void* source, std::uint32_t bytes) {
-    ibv_sge piece = {.addr = reinterpret_cast<std::uint64_t>(source),
-                     .length = bytes,
-                     .lkey = from(bytes).lkey};
+    ibv_sge piece = {
+        .addr = reinterpret_cast<std::uint64_t>(source), .length = bytes, .lkey = from(bytes).lkey};
     request.sg_list = &piece;
     request.num_sge = 1;
-    std::byte* slot = static_cast<std::byte*>(ring_.sq.buf) +
-                      position_ % ring_.sq.wqe_cnt * kWqeBytes;
+    std::byte* slot =
+        static_cast<std::byte*>(ring_.sq.buf) + position_ % ring_.sq.wqe_cnt * kWqeBytes;
     std::memset(slot, 0, kWqeBytes);
     ibv_send_wr* refused = nullptr;
     EXPECT_EQ(ibv_post_send(qp_, &request, &refused), 0);
@@ -92,7 +82,7 @@ Block bytes_of(const Wqe& entry) {
   return block;
 }
 
-TEST_F(Adapter, entries_are_those_that_ibv_post_send_writes) {
+TEST_F(AdapterTest, entries_are_those_that_ibv_post_send_writes) {
   mine_.connect({.signal_atomic = true, .send_depth = 64});
   PostedByLibrary library(mine_);
   const void* rows = mine_.word(0);
@@ -104,8 +94,9 @@ TEST_F(Adapter, entries_are_those_that_ibv_post_send_writes) {
   for (const std::uint32_t bytes : {4U, 8U}) {
     const std::uint64_t value = 0x0123456789abcdef;
     const WqeHead head = library.head(true);
-    const Wqe ours = bytes == 4 ? encode_inline(head, library.to(), static_cast<std::uint32_t>(value))
-                                : encode_inline(head, library.to(), value);
+    const Wqe ours = bytes == 4
+                         ? encode_inline(head, library.to(), static_cast<std::uint32_t>(value))
+                         : encode_inline(head, library.to(), value);
     EXPECT_EQ(bytes_of(ours),
               library.post(library.write(IBV_SEND_SIGNALED | IBV_SEND_INLINE), &value, bytes));
   }
@@ -121,31 +112,57 @@ constexpr std::uint64_t kAhead = 8;
 constexpr std::uint64_t kPlaces = 4 * kAhead;
 constexpr std::uint64_t kRowBytes = 256;
 
-struct WarpRows {
+/// One warp's part: rows and signals until kRows, each partner's row looked at once it must be
+/// there.
+struct RowsOfWarp {
   AdapterRank& rank;
-  int warp;
+  int warp_index;
+  std::uint64_t num_wrong = 0;
 
-  std::uint64_t source(std::uint64_t n) const { return place(0, n); }
-  std::uint64_t arrival(std::uint64_t n) const { return place(1, n); }
-  std::uint64_t signal() const { return place(2, 0) + static_cast<std::uint64_t>(warp) * 8; }
-  void fill(std::uint64_t n) const {
-    for (std::uint64_t w = 0; w < kRowBytes / 8; ++w) rank.word(source(n))[w] = n * 1000 + w;
-  }
-  std::uint64_t num_wrong(std::uint64_t n) const {
-    std::uint64_t wrong = 0;
-    for (std::uint64_t w = 0; w < kRowBytes / 8; ++w) {
-      wrong += rank.word(arrival(n))[w] != n * 1000 + w ? 1 : 0;
+  bool exchange(host::Warp& warp, std::uint64_t num_rows) {
+    bool ok = true;
+    for (std::uint64_t n = 1; n <= num_rows && ok; ++n) {
+      ok = send(warp, n);
+      if (n <= kAhead) continue;
+      ok = ok && rank.arrives(warp, signal(), n - kAhead, rank.next());
+      num_wrong += wrong_words(n - kAhead);
     }
-    return wrong;
+    ok = ok && rank.arrives(warp, signal(), num_rows, rank.next());
+    return ok && rank.posting(rank.next()).drain(warp);
   }
 
  private:
-  static std::uint64_t place(std::uint64_t area, std::uint64_t n) {
-    return area * AdapterRank::kWarps * kPlaces * kRowBytes + n * kRowBytes;
+  std::uint64_t place(std::uint64_t area, std::uint64_t n) const {
+    const auto warp = static_cast<std::uint64_t>(warp_index);
+    return ((area * AdapterRank::kWarps + warp) * kPlaces + n % kPlaces) * kRowBytes;
+  }
+  std::uint64_t signal() const { return place(2, 0) + static_cast<std::uint64_t>(warp_index) * 8; }
+  std::uint64_t wrong_words(std::uint64_t n) const {
+    std::uint64_t wrong = 0;
+    for (std::uint64_t w = 0; w < kRowBytes / 8; ++w) {
+      wrong += rank.word(place(1, n))[w] != n * 1000 + w ? 1 : 0;
+    }
+    return wrong;
+  }
+  bool send(host::Warp& warp, std::uint64_t n) const {
+    std::uint64_t* row = rank.word(place(0, n));
+    for (std::uint64_t w = 0; w < kRowBytes / 8; ++w) row[w] = n * 1000 + w;
+    const WqeLocal from{.address = reinterpret_cast<std::uint64_t>(row),
+                        .bytes = kRowBytes,
+                        .lkey = rank.mesh().heap.mr.get()->lkey};
+    const auto queue = rank.posting(rank.next());
+    const auto write = [&](int, const WqeHead& head, const SendQueue& q) {
+      return encode_write(head, {.address = q.far_base + place(1, n), .rkey = q.rkey}, from);
+    };
+    const auto tell = [&](int, const WqeHead& head, const SendQueue& q) {
+      return encode_inline(head, {.address = q.far_base + signal(), .rkey = q.rkey}, n);
+    };
+    return queue.post(warp, {.policy = {.every = 0}}, write) &&
+           queue.post(warp, {.completion = Completion::kAsk, .doorbell = Doorbell::kNow}, tell);
   }
 };
 
-TEST_F(Adapter, one_queue_pair_goes_past_200_000_entries) {
+TEST_F(AdapterTest, one_queue_pair_goes_past_200_000_entries) {
   constexpr std::uint64_t kRows = 26'000;  // of each warp, two entries each
   mine_.connect({.send_depth = 64});
   mine_.map(64);
@@ -153,32 +170,9 @@ TEST_F(Adapter, one_queue_pair_goes_past_200_000_entries) {
   std::atomic<std::uint64_t> wrong = 0;
   std::atomic<int> failed = 0;
   mine_.run([&](host::Warp& warp) {
-    const WarpRows rows{mine_, warp.index()};
-    const auto first = static_cast<std::uint64_t>(warp.index()) * kPlaces;
-    const auto queue = mine_.posting(mine_.next());
-    const std::uint32_t lkey = mine_.mesh().heap.mr.get()->lkey;
-    bool ok = true;
-    for (std::uint64_t n = 1; n <= kRows && ok; ++n) {
-      const std::uint64_t at = first + n % kPlaces;
-      rows.fill(at);
-      std::uint64_t* source = mine_.word(rows.source(at));
-      *source = n;
-      ok = queue.post(warp, {.policy = {.every = 0}}, [&](int, const WqeHead& head, const SendQueue& q) {
-        return encode_write(head, {.address = q.far_base + rows.arrival(at), .rkey = q.rkey},
-                            {.address = reinterpret_cast<std::uint64_t>(source),
-                             .bytes = kRowBytes,
-                             .lkey = lkey});
-      });
-      const PostRules ring{.completion = Completion::kAsk, .doorbell = Doorbell::kNow};
-      ok = ok && queue.post(warp, ring, [&](int, const WqeHead& head, const SendQueue& q) {
-        return encode_inline(head, {.address = q.far_base + rows.signal(), .rkey = q.rkey}, n);
-      });
-      if (n <= kAhead) continue;
-      ok = ok && mine_.arrives(warp, rows.signal(), n - kAhead, mine_.next());
-      wrong += *mine_.word(rows.arrival(first + (n - kAhead) % kPlaces)) == n - kAhead ? 0 : 1;
-    }
-    ok = ok && mine_.arrives(warp, rows.signal(), kRows, mine_.next());
-    failed += ok && queue.drain(warp) ? 0 : 1;
+    RowsOfWarp rows{mine_, warp.index()};
+    failed += rows.exchange(warp, kRows) ? 0 : 1;
+    wrong += rows.num_wrong;
   });
   EXPECT_EQ(failed, 0) << to_string(mine_.fault().phase);
   EXPECT_EQ(wrong, 0U);
@@ -208,7 +202,7 @@ void signal_all(AdapterRank& mine, int channels) {
   });
 }
 
-TEST_F(Adapter, more_channels_than_16_are_as_many_queue_pairs) {
+TEST_F(AdapterTest, more_channels_than_16_are_as_many_queue_pairs) {
   constexpr int kChannels = 40;
   mine_.connect({.send_depth = 64}, kChannels);
   mine_.map(64);
@@ -220,7 +214,7 @@ TEST_F(Adapter, more_channels_than_16_are_as_many_queue_pairs) {
   signal_all(mine_, kChannels);
 }
 
-TEST_F(Adapter, queue_pairs_that_share_registers_lose_no_doorbell) {
+TEST_F(AdapterTest, queue_pairs_that_share_registers_lose_no_doorbell) {
   constexpr int kChannels = 24;
   mine_.connect({.send_depth = 64}, kChannels, false);
   mine_.map(64);
@@ -231,78 +225,6 @@ TEST_F(Adapter, queue_pairs_that_share_registers_lose_no_doorbell) {
     signal_all(mine_, kChannels);
     world_.barrier();
   }
-}
-
-/// What a queue's error becomes: a record on the device, and words on the host.
-void expect_error(AdapterRank& mine, ibv_wc_status status, std::uint32_t syndrome) {
-  bool ok = true;
-  mine.run_one([&](host::Warp& warp) {
-    const auto queue = mine.posting(mine.next());
-    queue.post(warp, {.completion = Completion::kAsk, .doorbell = Doorbell::kNow},
-               [&](int, const WqeHead& head, const SendQueue& q) {
-                 return encode_inline(head, {.address = q.far_base, .rkey = q.rkey},
-                                      std::uint64_t{1});
-               });
-    ok = queue.drain(warp);
-  });
-  EXPECT_FALSE(ok);
-  EXPECT_EQ(mine.fault().phase, WaitPhase::kIbgdaError);
-  EXPECT_EQ(mine.fault().peer, mine.next());
-  EXPECT_EQ(mine.fault().expected, static_cast<std::uint64_t>(WqeOpcode::kWrite));
-  EXPECT_EQ(mine.fault().seen & 0xff, syndrome);
-  const auto error = mine.queues().error();
-  ASSERT_TRUE(error.has_value());
-  EXPECT_EQ(error->completion.status, status);
-  EXPECT_EQ(error->peer, mine.next());
-  EXPECT_EQ(error->qpn, mine.queue(mine.next()).qpn);
-}
-
-TEST_F(Adapter, a_key_that_the_peer_does_not_know_is_an_error_with_its_name) {
-  mine_.connect({.send_depth = 64});
-  if (mine_.rank() == 0) {
-    mine_.mesh().ranks[1].heap_rkey ^= 0x10;
-    mine_.map(64);
-    EXPECT_FALSE(mine_.queues().error().has_value());
-    expect_error(mine_, IBV_WC_REM_ACCESS_ERR, MLX5_CQE_SYNDROME_REMOTE_ACCESS_ERR);
-  }
-}
-
-TEST_F(Adapter, a_queue_pair_in_error_flushes_its_entries) {
-  mine_.connect({.send_depth = 64});
-  if (mine_.rank() == 0) {
-    mine_.map(64);
-    end_qp(mine_.mesh().qp(1, 0));
-    expect_error(mine_, IBV_WC_WR_FLUSH_ERR, MLX5_CQE_SYNDROME_WR_FLUSH_ERR);
-  }
-}
-
-TEST_F(Adapter, a_peer_that_is_gone_is_an_error_within_the_deadline) {
-  mine_.connect({.send_depth = 64, .ack_timeout = 12});
-  if (mine_.rank() == 1) mine_.disconnect();
-  world_.barrier();
-  if (mine_.rank() == 0) {
-    mine_.map(64);
-    expect_error(mine_, IBV_WC_RETRY_EXC_ERR, MLX5_CQE_SYNDROME_TRANSPORT_RETRY_EXC_ERR);
-  }
-}
-
-TEST_F(Adapter, a_doorbell_that_nobody_hears_ends_at_the_deadline) {
-  mine_.connect({.send_depth = 64});
-  mine_.map(64);
-  mine_.device().faults().timeout_ns = 200'000'000;
-  mine_.queues().deafen();
-  bool drained = true;
-  mine_.run_one([&](host::Warp& warp) {
-    const auto queue = mine_.posting(mine_.next());
-    queue.post(warp, {.doorbell = Doorbell::kNow},
-               [](int, const WqeHead& head, const SendQueue&) { return encode_nop(head); });
-    drained = queue.drain(warp);
-  });
-  EXPECT_FALSE(drained);
-  EXPECT_EQ(mine_.fault().phase, WaitPhase::kIbgdaDrain);
-  EXPECT_EQ(mine_.fault().expected, 1U);
-  EXPECT_FALSE(mine_.queues().error().has_value());
-  EXPECT_FALSE(mine_.queues().has_completed(mine_.next()));
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ trap 'rm -rf "$results"' EXIT
 cases=0
 
 sweep() {
-  if ! "$over_twin" "$ranks" "$llep" run --device host --op dispatch,combine --check all --iters 3 \
-      --warmup 1 --json "$results/r.json" "$@" >"$results/log" 2>&1; then
+  if ! "$over_twin" "$ranks" "$llep" run --device host --op dispatch,combine --check all \
+      "${common[@]}" --json "$results/r.json" "$@" >"$results/log" 2>&1; then
     cat "$results/log"
     echo "FAILED: $*"
     exit 1
@@ -26,8 +26,22 @@ sweep() {
 uneven=0
 for ((r = 1; r < ranks; ++r)); do uneven+=,$((r * 5 % 8)); done
 half=$(((ranks + 1) / 2))
+common=(--iters 3 --warmup 1)
 
-sweep -t 1,33 -d 128,1024 -k 4 --experts-per-rank 4 --dispatch-dtype bf16,fp8 \
+# So many ranks on few cores: what grows with them, and fewer warps.
+if [ "$ranks" -gt 4 ]; then
+  common=(--iters 2 --warmup 0 --host-blocks 1 --host-warps 2)
+  sweep -t 3 -d 256 -k 4 --experts-per-rank 2 --dispatch-dtype bf16,fp8 --transport ibgda \
+    --ring-every tail --send-depth 64
+  sweep -t 5 -d 128 -k 4 --experts-per-rank 2 --uneven-tokens 0,5,2,4,1,3,5,0 --phases split \
+    --dispatch-copies selection --transport ibgda --signal atomic
+  sweep -t 5 -d 1024 -k 8 --experts-per-rank 2 --dispatch-dtype fp8 --phases fused,split \
+    --transport hybrid-ibgda --ranks-per-node "$half" --qps-per-peer experts
+  echo "$ranks ranks: $cases cases"
+  exit
+fi
+
+sweep -t 1,33 -d 1024 -k 4 --experts-per-rank 4 --dispatch-dtype bf16,fp8 \
   --transport ibgda --ring-every tail --send-depth 64
 sweep -t 5 -d 512 -k 8 --experts-per-rank 8 --dispatch-dtype bf16,fp8 \
   --dispatch-copies rank,selection --phases fused,split --transport ibgda --ring-every 1 \

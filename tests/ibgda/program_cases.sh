@@ -138,6 +138,7 @@ floors_of_queues() {
   need_python
   run 0 -np 2 "$llep" floors --device host --transport ibgda --sizes 8,16,4K --iters 2 --json r.json
   valid floors.schema.json r.json
-  says out 'softmlx5 stands in for hardware'
+  says out "softmlx5 stands in for" "^ibgda_doorbell +512 +1 +1 +1 " "^ibgda_rate +512 +8 +8 +32 "
   json 'd["complete"] and all(f["status"] == "ok" for f in d["floors"])'
+  json 'len([f for f in d["floors"] if f["probe"] == "ibgda_rate" and f["per_second_p50"] > 0]) == 6'
 }

@@ -22,6 +22,8 @@ expect 0 "fifo over verbs, 8 ranks, 2 proxies" "${mpirun[@]}" -np 8 "${run[@]}" 
   --iters 2 --proxy-threads 2 --qps-per-peer experts --timeout-ms 60000
 expect 0 "hybrid-fifo over verbs, 4 ranks" "${mpirun[@]}" -np 4 "${run[@]}" --iters 5 \
   --transport hybrid-fifo --ranks-per-node 2 --phases split --timeout-ms 60000
+expect 0 "the software adapter in the kernel's devices' stead" \
+  "$(dirname "$0")/../softmlx5/devinfo.sh" "$bin/../lib/libsoftmlx5.so"
 expect 1 "a queue pair in error" "${mpirun[@]}" -np 2 "${run[@]}" --transport fifo \
   --timeout-ms 5000 --inject break:rank=1,iter=2
 exit "$failed"

@@ -12,8 +12,7 @@ namespace softmlx5 {
 /// promises. Without modes every decision is the polite one. README.md has a line for each mode.
 class Adversary {
  public:
-  explicit Adversary(const AdversaryOptions& options)
-      : options_(options), random_(options.seed) {}
+  explicit Adversary(const AdversaryOptions& options) : options_(options), random_(options.seed) {}
 
   /// Processes of one seed shall not do the same at the same time.
   void tell_slot(int slot) { random_ ^= static_cast<std::uint64_t>(slot) << 32; }

@@ -19,9 +19,7 @@ constexpr std::uint32_t kSolicitedOnly = 1U << 24;  // in an armed record
 // libmlx5's first arm has the value 0, which must differ from what stood there.
 constexpr std::uint32_t kNeverArmed = 0xffffffff;
 
-bool is_error(std::uint8_t kind) {
-  return kind == MLX5_CQE_REQ_ERR || kind == MLX5_CQE_RESP_ERR;
-}
+bool is_error(std::uint8_t kind) { return kind == MLX5_CQE_REQ_ERR || kind == MLX5_CQE_RESP_ERR; }
 
 mlx5_cqe64 encode(const Completion& completion) {
   mlx5_cqe64 entry = {};
@@ -73,9 +71,10 @@ void CompletionQueue::push(const Completion& completion) {
 void CompletionQueue::write(const Completion& completion) {
   if (!overrun_ && ((produced_ - consumed()) & kCountMask) >= creation_.num_entries) {
     overrun_ = true;
-    log_line("completion queue 0x{:x} overrun: entry {} of qp 0x{:06x} finds all {} in use; the "
-             "consumer index in the doorbell record says {}",
-             number(), completion.index, completion.qpn, creation_.num_entries, consumed());
+    log_line(
+        "completion queue 0x{:x} overrun: entry {} of qp 0x{:06x} finds all {} in use; the "
+        "consumer index in the doorbell record says {}",
+        number(), completion.index, completion.qpn, creation_.num_entries, consumed());
   }
   if (overrun_) return;
   const std::size_t place = produced_ & (creation_.num_entries - 1);
@@ -86,8 +85,8 @@ void CompletionQueue::write(const Completion& completion) {
   // The owner bit last: it makes the entry the consumer's.
   std::memcpy(static_cast<void*>(entry), &content, offsetof(mlx5_cqe64, op_own));
   const bool odd_round = (produced_ & creation_.num_entries) != 0;
-  const auto owner = static_cast<std::uint8_t>(completion.kind << 4 |
-                                               (completion.solicited ? 2 : 0) | (odd_round ? 1 : 0));
+  const auto owner = static_cast<std::uint8_t>(
+      completion.kind << 4 | (completion.solicited ? 2 : 0) | (odd_round ? 1 : 0));
   __atomic_store_n(&entry->op_own, owner, __ATOMIC_RELEASE);
   ++produced_;
   if (completion.solicited || is_error(completion.kind)) solicited_ = true;

@@ -15,9 +15,9 @@ namespace softmlx5 {
 struct Completion {
   std::uint8_t kind = MLX5_CQE_REQ;
   bool solicited = false;
-  std::uint8_t syndrome = 0;   // of an error
-  std::uint8_t opcode = 0;     // of the request's entry
-  std::uint16_t index = 0;     // of the entry's first block, or of the receive
+  std::uint8_t syndrome = 0;  // of an error
+  std::uint8_t opcode = 0;    // of the request's entry
+  std::uint16_t index = 0;    // of the entry's first block, or of the receive
   std::uint32_t qpn = 0;
   std::uint32_t uidx = 0;      // by which libmlx5 finds the queue pair
   std::uint32_t peer_qpn = 0;  // of a message received

@@ -36,8 +36,8 @@ int DeviceFile::open(int device, int flags) {
   memory_ = memory;
   pages_ = static_cast<std::byte*>(pages);
   allocated_ = {};
-  descriptor_ = static_cast<int>(
-      ::syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | (flags & O_CLOEXEC)));
+  descriptor_ =
+      static_cast<int>(::syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | (flags & O_CLOEXEC)));
   return descriptor_;
 }
 

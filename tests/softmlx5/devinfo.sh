@@ -22,7 +22,7 @@ expect 1 'hca_id:'
 expect 1 'hca_id:.*mlx5_0'
 expect 1 'board_id:.*SOFTMLX5'
 expect 1 'link_layer:.*InfiniBand'
-expect 1 'PORT_ACTIVE'
+expect 1 'state:.*PORT_ACTIVE'
 info=$(devinfo SOFTMLX5_LINK=eth SOFTMLX5_DEVICES=3)
 expect 3 'hca_id:'
 expect 3 'link_layer:.*Ethernet'

@@ -22,10 +22,16 @@ namespace softmlx5 {
 namespace {
 
 constexpr int kBurst = 64;  // records of one ring before it is another's turn
-constexpr int kLongIdle = 20000;
-constexpr int kLongIdleUs = 200;
+/// Passes without work after which it sleeps longer.
+constexpr int kIdle = 100;
+constexpr int kLongIdle = 1000;
+constexpr int kSpunLongEnough = 200000;
+constexpr int kMostSleepUs = 1000;
+/// Measured with 2 to 8 processes on 2 cores (mesh_test): shorter sleeps starve the programs.
+constexpr int kSleepUsPerProcess = 25;
 
 void sleep_us(long us) {
+  if (us == 0) return;
   const timespec time = {.tv_sec = 0, .tv_nsec = us * 1000};
   ::nanosleep(&time, nullptr);
 }
@@ -65,8 +71,7 @@ void* Engine::run_thread(void* engine) {
 
 void Engine::run() {
   ::pthread_setname_np(::pthread_self(), "softmlx5");
-  const int sleep = options().sleep_us;
-  if (sleep > 0) hurry();
+  if (options().sleep_us != 0) hurry();
   for (int idle = 0; !stopping_;) {
     bool worked = false;
     {
@@ -76,17 +81,24 @@ void Engine::run() {
     idle = worked ? 0 : idle + 1;
     while (adapter_.waiting > 0 && !stopping_) sleep_us(1);
     if (worked) continue;
-    if (sleep > 0 || idle > 10 * kLongIdle) {
-      sleep_us(idle > kLongIdle ? std::max(sleep, kLongIdleUs) : sleep);
-    }
+    sleep_us(idle_sleep_us(idle));
   }
+}
+
+int Engine::idle_sleep_us(int idle) const {
+  const int wanted = options().sleep_us;
+  if (wanted == 0) return idle > kSpunLongEnough ? kSleepUsPerProcess : 0;
+  if (wanted != Options::kFitting) return wanted;
+  const int fitting = kSleepUsPerProcess * adapter_.fabric.num_in_use();
+  const int times = idle > kLongIdle ? 16 : idle > kIdle ? 4 : 1;
+  return std::min(kMostSleepUs, fitting * times);
 }
 
 bool Engine::pass() {
   const std::uint64_t now = now_ns();
   bool worked = take_doorbells(now);
   worked |= serve_queue_pairs(now);
-  submit_all_gpus();
+  Gpu::submit_all();
   worked |= serve_peers(now);
   worked |= serve_completion_queues(now);
   return worked;
@@ -119,17 +131,16 @@ void Engine::on_doorbell(const DeviceFile& file, const DeviceFile::Doorbell& doo
   // Queue pairs that share a register may have overwritten each other's doorbells before they were
   // seen here. Each wrote its doorbell record first.
   adapter_.qps.for_each([&](QueuePair& qp) {
-    const bool shares =
-        qp.created().owner == &file && qp.created().uar_page == doorbell.page &&
-        (qp.register_number == doorbell.number || qp.register_number == QueuePair::kUnknownRegister);
+    const bool shares = qp.created().owner == &file && qp.created().uar_page == doorbell.page &&
+                        (qp.register_number == doorbell.number ||
+                         qp.register_number == QueuePair::kUnknownRegister);
     if (shares && &qp != named && qp.requester.behind()) qp.requester.ring(now);
   });
 }
 
 bool Engine::serve_queue_pairs(std::uint64_t now) {
   order_.clear();
-  adapter_.qps.for_each(
-      [&](const QueuePair& qp) { order_.push_back(qp.created().handle); });
+  adapter_.qps.for_each([&](const QueuePair& qp) { order_.push_back(qp.created().handle); });
   adversary().shuffle(order_);
   bool worked = false;
   for (const std::uint32_t handle : order_) worked |= serve_queue_pair(handle, now);
@@ -166,7 +177,7 @@ bool Engine::serve_peers(std::uint64_t now) {
     worked |= finish_requests(peer);
     worked |= take_responses(peer, now);
     worked |= take_requests(peer);
-    submit_all_gpus();
+    Gpu::submit_all();
   }
   return worked;
 }

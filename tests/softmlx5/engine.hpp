@@ -27,11 +27,11 @@ class Engine {
  private:
   static void* run_thread(void* engine);
   void run();
+  int idle_sleep_us(int idle) const;
   /// True: there was something to do.
   bool pass();
   bool take_doorbells(std::uint64_t now);
-  void on_doorbell(const DeviceFile& file, const DeviceFile::Doorbell& doorbell,
-                   std::uint64_t now);
+  void on_doorbell(const DeviceFile& file, const DeviceFile::Doorbell& doorbell, std::uint64_t now);
   bool serve_queue_pairs(std::uint64_t now);
   bool serve_queue_pair(std::uint32_t handle, std::uint64_t now);
   bool serve_peers(std::uint64_t now);

@@ -55,7 +55,7 @@ class Entries : public ::testing::Test {
   RawQueue other_{other_pair_.qp.get(), other_pair_.cq.get()};
 };
 
-TEST_F(Entries, ManyRounds) {
+TEST_F(Entries, many_rounds) {
   const std::uint32_t rounds = 5 * raw_.queue().sq.wqe_cnt;
   for (std::uint32_t i = 0; i < rounds; ++i) {
     here_.set_word(0, i + 1);
@@ -67,7 +67,7 @@ TEST_F(Entries, ManyRounds) {
   }
 }
 
-TEST_F(Entries, InlineAndAtomic) {
+TEST_F(Entries, inline_and_atomic) {
   Entry entry = good();
   entry.inline_word = 0x1122334455667788;
   raw_.post(entry);
@@ -81,7 +81,7 @@ TEST_F(Entries, InlineAndAtomic) {
   EXPECT_EQ(here_.word(0), 0x1122334455667788U);
 }
 
-TEST_F(Entries, NothingMovesBeforeTheDoorbell) {
+TEST_F(Entries, nothing_moves_before_the_doorbell) {
   here_.set_word(0, 5);
   let_the_adapter_work();
   raw_.write(good());
@@ -94,7 +94,7 @@ TEST_F(Entries, NothingMovesBeforeTheDoorbell) {
   EXPECT_EQ(there_.word(0), 5U);
 }
 
-TEST_F(Entries, TheReceiveRecordDoesNotCount) {
+TEST_F(Entries, the_receive_record_does_not_count) {
   here_.set_word(0, 5);
   raw_.write(good());
   raw_.queue().dbrec[MLX5_RCV_DBR] = htobe32(1);
@@ -105,7 +105,7 @@ TEST_F(Entries, TheReceiveRecordDoesNotCount) {
 }
 
 /// What the record says when the doorbell rings is what counts.
-TEST_F(Entries, ARecordBehindItsDoorbellWaitsForTheNext) {
+TEST_F(Entries, a_record_behind_its_doorbell_waits_for_the_next) {
   here_.set_word(0, 5);
   raw_.write(good());
   raw_.ring();
@@ -117,75 +117,75 @@ TEST_F(Entries, ARecordBehindItsDoorbellWaitsForTheNext) {
   EXPECT_EQ(kind_of(raw_.wait()), MLX5_CQE_REQ);
 }
 
-TEST_F(Entries, TooShort) {
+TEST_F(Entries, too_short) {
   Entry entry = good();
   entry.ds = 1;
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_QP_OP_ERR, "entry 0: ds 1 leaves no room");
 }
 
-TEST_F(Entries, NoSegments) {
+TEST_F(Entries, no_segments) {
   Entry entry = good();
   entry.ds = 0;
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_QP_OP_ERR, "entry 0: ds 0 is none of");
 }
 
-TEST_F(Entries, UnknownOpcode) {
+TEST_F(Entries, unknown_opcode) {
   Entry entry = good();
   entry.opcode = 0x7e;
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_QP_OP_ERR, "entry 0: unknown opcode 0x7e");
 }
 
-TEST_F(Entries, WrongIndex) {
+TEST_F(Entries, wrong_index) {
   Entry entry = good();
   entry.index = 3;
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_QP_OP_ERR, "says index 3");
 }
 
-TEST_F(Entries, OfAnotherQueuePair) {
+TEST_F(Entries, of_another_queue_pair) {
   Entry entry = good();
   entry.qpn = pair_.far.get()->qp_num;
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_QP_OP_ERR, "its control segment says qp");
 }
 
-TEST_F(Entries, BadLkey) {
+TEST_F(Entries, bad_lkey) {
   Entry entry = good();
   entry.lkey ^= 1;
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_PROT_ERR, "no region has this key");
 }
 
-TEST_F(Entries, LocalMemoryOutOfBounds) {
+TEST_F(Entries, local_memory_out_of_bounds) {
   Entry entry = good();
   entry.local = here_.address(kBytes - 4);
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_PROT_ERR, "not within the region");
 }
 
-TEST_F(Entries, MoreInlineThanTheEntryHolds) {
+TEST_F(Entries, more_inline_than_the_entry_holds) {
   Entry entry = good();
   entry.inline_word = 1;
   entry.bytes = 40;
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_QP_OP_ERR, "40 inline bytes in an entry of ds 3");
 }
 
-TEST_F(Entries, AtomicOfTheWrongLength) {
+TEST_F(Entries, atomic_of_the_wrong_length) {
   Entry entry = good();
   entry.opcode = MLX5_OPCODE_ATOMIC_FA;
   entry.bytes = 4;
   expect_refused(entry, MLX5_CQE_SYNDROME_LOCAL_LENGTH_ERR, "an atomic of 4 bytes");
 }
 
-TEST_F(Entries, BadRkey) {
+TEST_F(Entries, bad_rkey) {
   Entry entry = good();
   entry.rkey += 1;
   expect_refused(entry, MLX5_CQE_SYNDROME_REMOTE_ACCESS_ERR, "no region has this key");
 }
 
-TEST_F(Entries, RemoteMemoryOutOfBounds) {
+TEST_F(Entries, remote_memory_out_of_bounds) {
   Entry entry = good();
   entry.remote = there_.address(kBytes - 4);
   expect_refused(entry, MLX5_CQE_SYNDROME_REMOTE_ACCESS_ERR, "not within the region");
 }
 
-TEST_F(Entries, MemoryThatMayNotBeWritten) {
+TEST_F(Entries, memory_that_may_not_be_written) {
   const Memory guarded(device_.pd.get(), 64, IBV_ACCESS_LOCAL_WRITE);
   Entry entry = good();
   entry.remote = guarded.address();
@@ -193,7 +193,7 @@ TEST_F(Entries, MemoryThatMayNotBeWritten) {
   expect_refused(entry, MLX5_CQE_SYNDROME_REMOTE_ACCESS_ERR, "access rights");
 }
 
-TEST_F(Entries, MemoryOfAnotherDomain) {
+TEST_F(Entries, memory_of_another_domain) {
   const llep::UniquePd domain(ibv_alloc_pd(device_.context.get()));
   ASSERT_TRUE(domain);
   const Memory foreign(domain.get(), 64);
@@ -203,14 +203,14 @@ TEST_F(Entries, MemoryOfAnotherDomain) {
   expect_refused(entry, MLX5_CQE_SYNDROME_REMOTE_ACCESS_ERR, "another protection domain");
 }
 
-TEST_F(Entries, MisalignedAtomic) {
+TEST_F(Entries, misaligned_atomic) {
   Entry entry = good();
   entry.opcode = MLX5_OPCODE_ATOMIC_FA;
   entry.remote = there_.address(4);
   expect_refused(entry, MLX5_CQE_SYNDROME_REMOTE_ACCESS_ERR, "alignment");
 }
 
-TEST_F(Entries, SendQueueOverrun) {
+TEST_F(Entries, send_queue_overrun) {
   ::testing::internal::CaptureStderr();
   for (std::uint32_t i = 0; i <= raw_.queue().sq.wqe_cnt; ++i) raw_.write(good());
   raw_.publish();
@@ -222,7 +222,7 @@ TEST_F(Entries, SendQueueOverrun) {
 }
 
 /// Completions that nobody takes: none is overwritten, and the queue pair stops.
-TEST_F(Entries, CompletionQueueOverrun) {
+TEST_F(Entries, completion_queue_overrun) {
   Pair small(device_, {.cq_entries = 15});
   RawQueue raw(small.qp.get(), small.cq.get());
   ::testing::internal::CaptureStderr();

@@ -50,8 +50,8 @@ int EventChannels::peer_of(int descriptor) const {
 
 bool EventChannels::send(int descriptor, const void* event, std::size_t bytes) const {
   const int peer = peer_of(descriptor);
-  return peer >= 0 && ::send(peer, event, bytes, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-                          static_cast<ssize_t>(bytes);
+  return peer >= 0 &&
+         ::send(peer, event, bytes, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(bytes);
 }
 
 std::uint32_t EventChannels::withdraw(int descriptor, std::uint64_t user_handle) const {

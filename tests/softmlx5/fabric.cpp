@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -38,9 +39,10 @@ struct flock lock_of(int slot, short type) {
 bool allocate(int file, std::size_t offset, std::size_t bytes) {
   const int error = ::posix_fallocate(file, static_cast<off_t>(offset), static_cast<off_t>(bytes));
   if (error == 0) return true;
-  log_line("allocating {} bytes in {}: {}; enlarge /dev/shm or name another folder with "
-           "SOFTMLX5_FOLDER",
-           bytes, folder().path(), std::strerror(error));
+  log_line(
+      "allocating {} bytes in {}: {}; enlarge /dev/shm or name another folder with "
+      "SOFTMLX5_FOLDER",
+      bytes, folder().path(), std::strerror(error));
   errno = error;
   return false;
 }
@@ -81,6 +83,7 @@ bool Fabric::claim_slot() {
     if (::fcntl(file_, F_SETLK, &lock) != 0) continue;
     Slot& mine = header_->slots[static_cast<std::size_t>(slot)];
     mine.generation.fetch_add(1);
+    for (auto& part : mine.gpu) part = 0;
     mine.in_use.store(1);
     slot_ = slot;
     return true;
@@ -92,8 +95,7 @@ bool Fabric::claim_slot() {
 
 void Fabric::drop_predecessors_mail() {
   for (int from = 0; from < kMaxSlots; ++from) {
-    for (RingControl* control :
-         {requests(from, slot_).control, responses(from, slot_).control}) {
+    for (RingControl* control : {requests(from, slot_).control, responses(from, slot_).control}) {
       control->consumed.store(control->produced.load());
     }
   }
@@ -115,6 +117,11 @@ bool Fabric::in_use(int slot) const {
   return header_->slots[static_cast<std::size_t>(slot)].in_use.load(std::memory_order_acquire) != 0;
 }
 
+int Fabric::num_in_use() const {
+  return static_cast<int>(std::count_if(header_->slots.begin(), header_->slots.end(),
+                                        [](const Slot& slot) { return slot.in_use != 0; }));
+}
+
 bool Fabric::alive(int slot) const {
   if (slot == slot_) return true;
   struct flock lock = lock_of(slot, F_WRLCK);
@@ -122,8 +129,22 @@ bool Fabric::alive(int slot) const {
 }
 
 bool Fabric::prepare(int slot) const {
-  return allocate(file_, offset_of(slot_, slot, true), kRequestBytes) &&
-         allocate(file_, offset_of(slot, slot_, false), kResponseBytes);
+  return allocate(file_, offset_of(slot_, slot, true), kPairBytes) &&
+         allocate(file_, offset_of(slot, slot_, true), kPairBytes);
+}
+
+void Fabric::publish_gpu(const std::array<std::uint64_t, 2>& uuid) {
+  Slot& mine = header_->slots[static_cast<std::size_t>(slot_)];
+  for (std::size_t i = 0; i < uuid.size(); ++i) mine.gpu[i] = uuid[i];
+}
+
+bool Fabric::shares_gpu(const std::array<std::uint64_t, 2>& uuid) const {
+  for (std::size_t slot = 0; slot < header_->slots.size(); ++slot) {
+    const Slot& other = header_->slots[slot];
+    const bool same = other.gpu[0] == uuid[0] && other.gpu[1] == uuid[1];
+    if (same && other.in_use != 0 && slot != static_cast<std::size_t>(slot_)) return true;
+  }
+  return false;
 }
 
 Ring Fabric::ring(int from, int to, bool request) const {

@@ -13,9 +13,9 @@ namespace softmlx5 {
 /// Processes that can use the twin at once, under one user.
 inline constexpr int kMaxSlots = 32;
 
-/// The network: shared memory with a pair of rings for each ordered pair of processes. Every process
-/// has a slot. It is its owner's who holds a lock on one byte of the file: claimed atomically, and
-/// released by the kernel when the process dies, however it does.
+/// The network: shared memory with a pair of rings for each ordered pair of processes. Every
+/// process has a slot. It is its owner's who holds a lock on one byte of the file: claimed
+/// atomically, and released by the kernel when the process dies, however it does.
 class Fabric {
  public:
   /// Claims a slot. False (and one line): impossible.
@@ -26,10 +26,16 @@ class Fabric {
   std::uint32_t generation() const;
   /// Whether a process has, or had, the slot.
   bool in_use(int slot) const;
+  int num_in_use() const;
   /// Whether its process lives.
   bool alive(int slot) const;
-  /// Really allocates the rings for requests to `slot`: a small /dev/shm is an error, not a crash.
+  /// Really allocates the rings shared with `slot`: a small /dev/shm is an error, not a crash.
   bool prepare(int slot) const;
+
+  /// This process uses a GPU, by its UUID.
+  void publish_gpu(const std::array<std::uint64_t, 2>& uuid);
+  /// Whether another process does too.
+  bool shares_gpu(const std::array<std::uint64_t, 2>& uuid) const;
 
   Ring requests(int from, int to) const { return ring(from, to, true); }
   Ring responses(int from, int to) const { return ring(from, to, false); }
@@ -38,6 +44,7 @@ class Fabric {
   struct Slot {
     std::atomic<std::uint32_t> in_use;
     std::atomic<std::uint32_t> generation;
+    std::array<std::atomic<std::uint64_t>, 2> gpu;  // the last one opened; 0: none
   };
   struct Controls {
     RingControl requests;

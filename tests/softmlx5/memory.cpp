@@ -130,15 +130,21 @@ bool PieceList::on_gpu() const {
                      [](const Piece& piece) { return piece.gpu != nullptr; });
 }
 
-Ticket gather(const PieceList& from, std::uint64_t offset, std::byte* to, std::size_t bytes) {
-  return for_each_part(from, offset, bytes, [&](const Piece& piece, std::size_t part,
-                                                std::size_t at) {
-    if (piece.gpu != nullptr) {
-      piece.gpu->get(to + at, reinterpret_cast<std::uint64_t>(piece.address), part);
-    } else {
-      std::memcpy(to + at, piece.address, part);
-    }
+bool PieceList::broken() const {
+  return std::any_of(pieces().begin(), pieces().end(), [](const Piece& piece) {
+    return piece.gpu != nullptr && piece.gpu->broken();
   });
+}
+
+Ticket gather(const PieceList& from, std::uint64_t offset, std::byte* to, std::size_t bytes) {
+  return for_each_part(
+      from, offset, bytes, [&](const Piece& piece, std::size_t part, std::size_t at) {
+        if (piece.gpu != nullptr) {
+          piece.gpu->get(to + at, reinterpret_cast<std::uint64_t>(piece.address), part);
+        } else {
+          std::memcpy(to + at, piece.address, part);
+        }
+      });
 }
 
 Ticket scatter(const PieceList& to, std::uint64_t offset, const std::byte* from, std::size_t bytes,

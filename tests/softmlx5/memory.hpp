@@ -73,6 +73,8 @@ class PieceList {
   std::span<const Piece> pieces() const { return {pieces_.data(), count_}; }
   std::uint64_t bytes() const { return bytes_; }
   bool on_gpu() const;
+  /// Whether a GPU of theirs failed.
+  bool broken() const;
 
  private:
   std::array<Piece, 64> pieces_;
@@ -82,8 +84,8 @@ class PieceList {
 
 /// Copies bytes of the list from `offset` on; they are there when the ticket is done.
 Ticket gather(const PieceList& from, std::uint64_t offset, std::byte* to, std::size_t bytes);
-/// The reverse. `last`: they are the end of a message, whose last aligned word is written by itself,
-/// after everything else.
+/// The reverse. `last`: they are the end of a message, whose last aligned word is written by
+/// itself, after everything else.
 Ticket scatter(const PieceList& to, std::uint64_t offset, const std::byte* from, std::size_t bytes,
                bool last);
 Ticket place(const Piece& to, const std::byte* from, std::size_t bytes, bool last);

@@ -79,9 +79,9 @@ bool set_mode(AdversaryOptions& adversary, std::string_view mode) {
   const struct {
     std::string_view name;
     bool& flag;
-  } modes[] = {{"delay", adversary.delay},     {"interleave", adversary.interleave},
-               {"split", adversary.split},     {"completions", adversary.completions},
-               {"stall", adversary.stall},     {"relaxed", adversary.relaxed}};
+  } modes[] = {{"delay", adversary.delay}, {"interleave", adversary.interleave},
+               {"split", adversary.split}, {"completions", adversary.completions},
+               {"stall", adversary.stall}, {"relaxed", adversary.relaxed}};
   for (const auto& known : modes) {
     if (name != known.name) continue;
     known.flag = true;
@@ -117,7 +117,7 @@ AdversaryOptions read_adversary() {
 int default_sleep_us() {
   cpu_set_t cpus;
   const bool known = ::sched_getaffinity(0, sizeof cpus, &cpus) == 0;
-  return known && CPU_COUNT(&cpus) >= 8 ? 0 : 50;
+  return known && CPU_COUNT(&cpus) >= 8 ? 0 : Options::kFitting;
 }
 
 Options read_options() {
@@ -127,10 +127,13 @@ Options read_options() {
   read.ethernet = second_of("SOFTMLX5_LINK", "ib", "eth", "ib or eth");
   read.folder = variable("SOFTMLX5_FOLDER").value_or("");
   if (read.folder.empty()) read.folder = "/dev/shm/softmlx5-" + std::to_string(::getuid());
-  read.sleep_us = integer("SOFTMLX5_SLEEP_US", default_sleep_us(), 0, 1000000,
-                          "microseconds from 0 to 1000000");
+  read.sleep_us = integer("SOFTMLX5_SLEEP_US", default_sleep_us(), 0, 100000,
+                          "microseconds from 0 to 100000");
   read.trace = second_of("SOFTMLX5_TRACE", "0", "1", "0 or 1");
-  read.gpu_flag_by_copy = second_of("SOFTMLX5_GPU_FLAG", "write", "copy", "write or copy");
+  if (variable("SOFTMLX5_GPU_FLAG")) {
+    const bool copy = second_of("SOFTMLX5_GPU_FLAG", "write", "copy", "write or copy");
+    read.gpu_flag = copy ? Options::GpuFlag::kCopy : Options::GpuFlag::kWrite;
+  }
   read.adversary = read_adversary();
   return read;
 }

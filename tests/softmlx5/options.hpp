@@ -23,9 +23,14 @@ struct Options {
   int num_devices = 1;
   bool ethernet = false;
   std::string folder;
-  int sleep_us = 0;  // of the progress thread when there is nothing to do; 0: it spins
+  /// Of the progress thread when there is nothing to do. 0: it spins; kFitting: a time that leaves
+  /// few cores to the programs.
+  int sleep_us = 0;
+  static constexpr int kFitting = -1;
   bool trace = false;
-  bool gpu_flag_by_copy = false;
+  /// How the last word of a message reaches GPU memory. kFitting: kCopy where processes share a
+  /// GPU.
+  enum class GpuFlag { kFitting, kWrite, kCopy } gpu_flag = GpuFlag::kFitting;
   AdversaryOptions adversary;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// planted BUG: a small program with one bug of the kind that the adversary's modes are for. Exit code
-// 0: it got away with it, 3: what it received is wrong. Runs with the twin preloaded; the polite twin
-// never shows the bug, however busy the machine is.
+// planted BUG: a small program with one bug of the kind that the adversary's modes are for. Exit
+// code 0: it got away with it, 3: what it received is wrong. Runs with the twin preloaded; the
+// polite twin never shows the bug, however busy the machine is.
 #include <endian.h>
 
 #include <cstdio>
@@ -191,6 +191,4 @@ int run(std::string_view bug) {
 }  // namespace
 }  // namespace softmlx5_test
 
-int main(int argc, char** argv) {
-  return argc == 2 ? softmlx5_test::run(argv[1]) : 2;
-}
+int main(int argc, char** argv) { return argc == 2 ? softmlx5_test::run(argv[1]) : 2; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The functions of the C library that the twin stands in for. Their C++ names differ from those that
-// programs link to: no header's declaration (attributes, inline wrappers) gets in the way.
+// The functions of the C library that the twin stands in for. Their C++ names differ from those
+// that programs link to: no header's declaration (attributes, inline wrappers) gets in the way.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -44,9 +44,7 @@ const char* redirect(const char* path, std::string& storage) {
   return ready ? sysfs().redirect(path, storage) : path;
 }
 
-int device_of(const char* path) {
-  return ready && path != nullptr ? sysfs().device_of(path) : -1;
-}
+int device_of(const char* path) { return ready && path != nullptr ? sysfs().device_of(path) : -1; }
 
 int open_device(int device, int flags) {
   device_opener = ::getpid();
@@ -82,9 +80,9 @@ void keep_mpi_off() {
   const struct {
     const char* name;
     const char* value;
-  } settings[] = {{"OMPI_MCA_pml", "^ucx"},   {"OMPI_MCA_osc", "^ucx"},
-                  {"OMPI_MCA_mtl", "^ofi"},   {"OMPI_MCA_btl", "^openib,ofi,uct"},
-                  {"UCX_TLS", "^ib"},         {"FI_PROVIDER", "^verbs"}};
+  } settings[] = {{"OMPI_MCA_pml", "^ucx"}, {"OMPI_MCA_osc", "^ucx"},
+                  {"OMPI_MCA_mtl", "^ofi"}, {"OMPI_MCA_btl", "^openib,ofi,uct"},
+                  {"UCX_TLS", "^ib"},       {"FI_PROVIDER", "^verbs"}};
   for (const auto& setting : settings) ::setenv(setting.name, setting.value, 0);
 }
 
@@ -218,8 +216,8 @@ char* hook_realpath(const char* path, char* result) {
   return next_realpath(redirect(path, storage), result);
 }
 
-/// On a kernel with an RDMA core, asking it by netlink would find its devices, or none, and never the
-/// twin's: refused, libibverbs reads sysfs instead.
+/// On a kernel with an RDMA core, asking it by netlink would find its devices, or none, and never
+/// the twin's: refused, libibverbs reads sysfs instead.
 int hook_socket(int domain, int type, int protocol) {
   static auto* const next_socket = next<decltype(::socket)>("socket");
   if (domain == AF_NETLINK && protocol == NETLINK_RDMA) {

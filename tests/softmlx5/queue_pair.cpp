@@ -70,7 +70,7 @@ int QueuePair::to_state(std::uint32_t state) {
   if (state == IBV_QPS_RTR) {
     if (peer_slot() >= kMaxSlots) return EINVAL;
     if (!services_.fabric.prepare(peer_slot())) return ENOMEM;
-    pin_rings(services_.fabric, peer_slot());
+    Gpu::pin_rings(services_.fabric, peer_slot());
   }
   if (state == IBV_QPS_ERR) {
     to_error();

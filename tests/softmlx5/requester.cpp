@@ -88,9 +88,11 @@ bool Requester::is_wrong() {
   const std::uint32_t room = qp_.created().send.num_blocks;
   if (ahead > room) {
     entry_.syndrome = MLX5_CQE_SYNDROME_LOCAL_QP_OP_ERR;
-    entry_.problem =
-        fmt::format("send queue overrun: {} blocks rung for and not completed, it has {}", ahead,
-                    room);
+    entry_.problem = fmt::format(
+        "send queue overrun: {} blocks rung for and not completed, it has {}", ahead, room);
+  } else if (entry_.local.broken()) {
+    entry_.syndrome = MLX5_CQE_SYNDROME_LOCAL_PROT_ERR;
+    entry_.problem = "a copy from or to its GPU memory failed";
   } else if (adversary().fails_entry(
                  static_cast<std::uint32_t>(sequence_distance(sequence_, first_sequence_)) + 1)) {
     entry_.syndrome = MLX5_CQE_SYNDROME_TRANSPORT_RETRY_EXC_ERR;
@@ -188,8 +190,7 @@ void Requester::complete(const Outstanding& done) {
                                .bytes = done.bytes});
 }
 
-void Requester::complete_in_error(std::uint16_t index, std::uint8_t opcode,
-                                  std::uint8_t syndrome) {
+void Requester::complete_in_error(std::uint16_t index, std::uint8_t opcode, std::uint8_t syndrome) {
   CompletionQueue& cq = *qp_.created().send_cq;
   if (syndrome == MLX5_CQE_SYNDROME_WR_FLUSH_ERR && cq.full()) return;
   cq.push({.kind = MLX5_CQE_REQ_ERR,

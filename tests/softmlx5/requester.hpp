@@ -88,7 +88,7 @@ class Requester {
 
   std::uint64_t silent_since_ = 0;  // 0: not
   std::uint64_t last_silence_ = 0;
-  std::uint32_t not_ready_ = 0;     // answers in a row
+  std::uint32_t not_ready_ = 0;  // answers in a row
 };
 
 }  // namespace softmlx5

@@ -42,8 +42,7 @@ bool Requester::awaits(std::uint32_t sequence) const {
 }
 
 void Requester::acknowledge(std::uint32_t sequence) {
-  while (!outstanding_.empty() &&
-         sequence_distance(sequence, outstanding_.front().sequence) >= 0) {
+  while (!outstanding_.empty() && sequence_distance(sequence, outstanding_.front().sequence) >= 0) {
     const Outstanding done = outstanding_.front();
     outstanding_.pop_front();
     complete(done);

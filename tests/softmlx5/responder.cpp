@@ -15,7 +15,7 @@ namespace softmlx5 {
 
 namespace {
 
-constexpr std::uint32_t kReadChunk = 32U << 10;
+constexpr std::uint32_t kHostReadChunk = 32U << 10;
 
 }  // namespace
 
@@ -31,8 +31,8 @@ void Responder::reset() {
 void Responder::start(std::uint32_t sequence) { expected_ = sequence & kSequenceMask; }
 
 bool Responder::on_request(Peer& peer, const Message& request) {
-  const bool ours = request.from_qpn == qp_.attributes().dest_qp_num &&
-                    request.device == qp_.created().device;
+  const bool ours =
+      request.from_qpn == qp_.attributes().dest_qp_num && request.device == qp_.created().device;
   if (!qp_.receives() || !ours || request.sequence != expected_) {
     return on_unexpected(peer, request);
   }
@@ -44,8 +44,8 @@ bool Responder::on_request(Peer& peer, const Message& request) {
     case Outcome::kRefused: return refuse(peer, request, outcome);
     case Outcome::kPlaced: break;
   }
-  const bool answered = request.op == Op::kRead || request.op == Op::kCompareSwap ||
-                        request.op == Op::kFetchAdd;
+  const bool answered =
+      request.op == Op::kRead || request.op == Op::kCompareSwap || request.op == Op::kFetchAdd;
   if (!answered) return end_record(peer, request, outcome.copies);
   end_message();
   return true;
@@ -59,8 +59,8 @@ bool Responder::on_unexpected(Peer& peer, const Message& request) {
 /// What a message must find before its first byte moves. False: not now.
 bool Responder::begin(Peer& peer, const Message& request) {
   if (request.first) in_message_ = true;
-  const bool takes_receive = (is_send(request.op) && request.first) ||
-                             (request.op == Op::kWriteImmediate && request.last);
+  const bool takes_receive =
+      (is_send(request.op) && request.first) || (request.op == Op::kWriteImmediate && request.last);
   if (!in_message_ || !takes_receive || has_receive()) return true;
   if (!answer(peer, request, Op::kNotReady, qp_.attributes().min_rnr_timer)) return false;
   in_message_ = false;
@@ -131,8 +131,9 @@ Responder::Outcome Responder::read(Peer& peer, const Message& request) {
   if (!piece) return {.kind = Outcome::kRefused, .syndrome = MLX5_CQE_SYNDROME_REMOTE_ACCESS_ERR};
   PieceList source;
   source.add(*piece);
+  const std::uint32_t chunk = piece->gpu != nullptr ? kGpuChunk : kHostReadChunk;
   do {
-    const std::uint32_t bytes = std::min(request.message_bytes - read_offset_, kReadChunk);
+    const std::uint32_t bytes = std::min(request.message_bytes - read_offset_, chunk);
     Message* response = peer.responses_out.reserve(bytes);
     if (response == nullptr) return {};
     response->op = Op::kReadData;
@@ -231,13 +232,13 @@ bool Responder::refuse(Peer& peer, const Message& request, const Outcome& outcom
                       .bytes = request.message_bytes,
                       .pd = qp_.created().pd};
   const char* region = services_.regions.refusal(access);
-  log_line("qp 0x{:06x} refuses a request of qp 0x{:06x}: rkey 0x{:x}, address 0x{:x}, {} bytes: "
-           "{}",
-           qp_.qpn(), request.from_qpn, request.rkey, request.remote_address,
-           request.message_bytes,
-           outcome.why != nullptr ? outcome.why
-           : region != nullptr    ? region
-                                  : "access rights or alignment");
+  log_line(
+      "qp 0x{:06x} refuses a request of qp 0x{:06x}: rkey 0x{:x}, address 0x{:x}, {} bytes: "
+      "{}",
+      qp_.qpn(), request.from_qpn, request.rkey, request.remote_address, request.message_bytes,
+      outcome.why != nullptr ? outcome.why
+      : region != nullptr    ? region
+                             : "access rights or alignment");
   if (is_send(request.op)) {
     complete_in_error(outcome.syndrome == MLX5_CQE_SYNDROME_REMOTE_OP_ERR
                           ? MLX5_CQE_SYNDROME_LOCAL_PROT_ERR

@@ -36,8 +36,8 @@ bool Responder::has_receive() const {
 bool Responder::posted_receive(PieceList& pieces) const {
   const ReceiveQueue& queue = qp_.created().receive;
   const std::size_t index = next_receive_ & (queue.num_entries - 1);
-  const auto* segment = reinterpret_cast<const mlx5_wqe_data_seg*>(
-      queue.buffer + (index << queue.entry_shift));
+  const auto* segment =
+      reinterpret_cast<const mlx5_wqe_data_seg*>(queue.buffer + (index << queue.entry_shift));
   const std::size_t num_segments = (std::size_t{1} << queue.entry_shift) / sizeof *segment;
   for (std::size_t i = 0; i < num_segments; ++i, ++segment) {
     if (be32toh(segment->lkey) == MLX5_INVALID_LKEY) break;

@@ -12,12 +12,11 @@ constexpr std::size_t kMostUnpublished = 256;
 Message* RingWriter::reserve(std::uint32_t payload_bytes) {
   if (unpublished_.size() >= kMostUnpublished) return nullptr;
   const auto align = static_cast<std::uint32_t>(alignof(Message));
-  const auto record = static_cast<std::uint32_t>(sizeof(Message)) +
-                      (payload_bytes + align - 1) / align * align;
+  const auto record =
+      static_cast<std::uint32_t>(sizeof(Message)) + (payload_bytes + align - 1) / align * align;
   const auto to_end = ring_.bytes - static_cast<std::uint32_t>(reserved_ & (ring_.bytes - 1));
   const std::uint32_t filler = record > to_end ? to_end : 0;
-  const std::uint64_t used =
-      reserved_ - ring_.control->consumed.load(std::memory_order_acquire);
+  const std::uint64_t used = reserved_ - ring_.control->consumed.load(std::memory_order_acquire);
   if (ring_.bytes - used < filler + record) return nullptr;
   if (filler > 0) {
     *ring_.at(reserved_) = Message{.record_bytes = filler};

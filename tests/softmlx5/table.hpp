@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -16,12 +18,13 @@ class Table {
 
   /// A free handle; 0: none is left.
   std::uint32_t free_handle() const {
-    for (std::size_t i = 1; i < objects_.size(); ++i) {
-      if (!objects_[i]) return static_cast<std::uint32_t>(i);
+    for (std::uint32_t handle = 1; handle < objects_.size(); ++handle) {
+      if (!objects_[handle]) return handle;
     }
     return 0;
   }
   T& put(std::uint32_t handle, std::unique_ptr<T> object) {
+    end_ = std::max<std::size_t>(end_, handle + 1);
     objects_[handle] = std::move(object);
     return *objects_[handle];
   }
@@ -32,8 +35,8 @@ class Table {
 
   template <class F>
   void for_each(F f) const {
-    for (const auto& object : objects_) {
-      if (object) f(*object);
+    for (std::size_t i = 0; i < end_; ++i) {
+      if (objects_[i]) f(*objects_[i]);
     }
   }
   template <class Predicate>
@@ -45,6 +48,7 @@ class Table {
 
  private:
   std::vector<std::unique_ptr<T>> objects_;
+  std::size_t end_ = 0;  // all handles ever used are below
 };
 
 }  // namespace softmlx5

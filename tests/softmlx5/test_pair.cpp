@@ -20,17 +20,6 @@ constexpr auto kPatience = std::chrono::seconds(20);
 constexpr std::uint32_t kBlockBytes = 64;
 constexpr std::uint32_t kFirstPsn = 7;
 
-/// Whether `f` comes true in time.
-template <class F>
-bool wait_for(F f) {
-  const auto end = Clock::now() + kPatience;
-  while (!f()) {
-    if (Clock::now() > end) return false;
-    ::sched_yield();
-  }
-  return true;
-}
-
 void to_init(ibv_qp* qp) {
   ibv_qp_attr init = {};
   init.qp_state = IBV_QPS_INIT;
@@ -43,6 +32,15 @@ void to_init(ibv_qp* qp) {
 }
 
 }  // namespace
+
+bool wait_for(const std::function<bool()>& done) {
+  const auto end = Clock::now() + kPatience;
+  while (!done()) {
+    if (Clock::now() > end) return false;
+    ::sched_yield();
+  }
+  return true;
+}
 
 void check(bool good, const char* what, const char* file, int line) {
   if (good) return;
@@ -113,8 +111,8 @@ void connect(ibv_qp* qp, std::uint32_t peer_qpn, const ibv_port_attr& port, cons
   attributes.ah_attr.is_global = port.link_layer == IBV_LINK_LAYER_ETHERNET;
   attributes.ah_attr.grh.dgid = gid;
   check(ibv_modify_qp(qp, &attributes,
-                      IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
-                          IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER) == 0,
+                      IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+                          IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER) == 0,
         "RTR");
   attributes = {};
   attributes.qp_state = IBV_QPS_RTS;
@@ -131,8 +129,7 @@ void connect(ibv_qp* qp, std::uint32_t peer_qpn, const ibv_port_attr& port, cons
 
 Pair::Pair(const Device& device, const PairOptions& options) {
   ibv_context* context = device.context.get();
-  cq = llep::UniqueCq(
-      ibv_create_cq(context, options.cq_entries, nullptr, options.channel, 0));
+  cq = llep::UniqueCq(ibv_create_cq(context, options.cq_entries, nullptr, options.channel, 0));
   far_cq = llep::UniqueCq(ibv_create_cq(context, options.cq_entries, nullptr, nullptr, 0));
   check(cq && far_cq, "completion queues");
   qp = make_qp(device, cq.get(), options);
@@ -174,8 +171,8 @@ std::uint16_t RawQueue::write(const Entry& entry) {
   const bool atomic =
       entry.opcode == MLX5_OPCODE_ATOMIC_FA || entry.opcode == MLX5_OPCODE_ATOMIC_CS;
   const std::uint32_t ds = entry.ds.value_or(atomic ? 4 : 3);
-  control->opmod_idx_opcode = htobe32(std::uint32_t{entry.index.value_or(index)} << 8 |
-                                      entry.opcode);
+  control->opmod_idx_opcode =
+      htobe32(std::uint32_t{entry.index.value_or(index)} << 8 | entry.opcode);
   control->qpn_ds = htobe32(entry.qpn.value_or(qpn_) << 8 | ds);
   control->fm_ce_se = entry.signaled ? MLX5_WQE_CTRL_CQ_UPDATE : 0;
   auto* remote = reinterpret_cast<mlx5_wqe_raddr_seg*>(control + 1);
@@ -205,8 +202,8 @@ void RawQueue::publish() {
 }
 
 void RawQueue::ring() {
-  auto* address = reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(qp_.bf.reg) +
-                                                   register_half_);
+  auto* address =
+      reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(qp_.bf.reg) + register_half_);
   std::uint64_t doorbell = 0;
   std::memcpy(&doorbell, block(produced_ - 1), sizeof doorbell);
   std::atomic_ref<std::uint64_t>(*address).store(doorbell, std::memory_order_seq_cst);
@@ -215,8 +212,7 @@ void RawQueue::ring() {
 
 std::optional<mlx5_cqe64> RawQueue::poll() {
   auto* entry = reinterpret_cast<mlx5_cqe64*>(
-      static_cast<std::byte*>(cq_.buf) +
-      std::size_t{consumed_ & (cq_.cqe_cnt - 1)} * cq_.cqe_size);
+      static_cast<std::byte*>(cq_.buf) + std::size_t{consumed_ & (cq_.cqe_cnt - 1)} * cq_.cqe_size);
   const std::uint8_t owner = __atomic_load_n(&entry->op_own, __ATOMIC_ACQUIRE);
   const bool odd_round = (consumed_ & cq_.cqe_cnt) != 0;
   if (owner >> 4 == MLX5_CQE_INVALID || (owner & 1) != (odd_round ? 1 : 0)) return std::nullopt;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -20,6 +21,9 @@ inline constexpr int kAllAccess = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRI
 /// Ends the process with the file and line when a call that must work does not.
 void check(bool good, const char* what, const char* file = __builtin_FILE(),
            int line = __builtin_LINE());
+
+/// False: it did not come true in 20 s.
+bool wait_for(const std::function<bool()>& done);
 
 /// The first device, opened.
 struct Device {

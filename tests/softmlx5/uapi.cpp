@@ -56,7 +56,7 @@ ib_uverbs_gid_entry gid_entry(int device, int index) {
   std::memcpy(entry.gid, gid.data(), gid.size());
   entry.gid_index = static_cast<std::uint32_t>(index);
   entry.port_num = 1;
-  entry.gid_type = !options().ethernet   ? IBV_GID_TYPE_IB
+  entry.gid_type = !options().ethernet ? IBV_GID_TYPE_IB
                    : is_roce_v2(index) ? IBV_GID_TYPE_ROCE_V2
                                        : IBV_GID_TYPE_ROCE_V1;
   entry.netdev_ifindex = options().ethernet ? 1 : 0;  // lo
@@ -89,8 +89,7 @@ int query_gid_table(DeviceFile& file, Attributes& call) {
 int allocate_async_events(DeviceFile& /*file*/, Attributes& call) {
   const int descriptor = adapter().channels.open();
   if (descriptor < 0) return errno;
-  call.put_handle(UVERBS_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE,
-                  static_cast<std::uint64_t>(descriptor));
+  call.put_handle(UVERBS_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE, static_cast<std::uint64_t>(descriptor));
   return 0;
 }
 

@@ -29,8 +29,8 @@ QueuePair::Creation read_creation(const DeviceFile& file, const Attributes& call
   creation.pd = call.get<std::uint32_t>(UVERBS_ATTR_CREATE_QP_PD_HANDLE);
   creation.uar_page = driver.bfreg_index;
   creation.device = file.device();
-  creation.signal_all = (call.get<std::uint32_t>(UVERBS_ATTR_CREATE_QP_FLAGS) &
-                         IB_UVERBS_QP_CREATE_SQ_SIG_ALL) != 0;
+  creation.signal_all =
+      (call.get<std::uint32_t>(UVERBS_ATTR_CREATE_QP_FLAGS) & IB_UVERBS_QP_CREATE_SQ_SIG_ALL) != 0;
   creation.send_cq = adapter().cqs.find(call.number(UVERBS_ATTR_CREATE_QP_SEND_CQ_HANDLE));
   creation.receive_cq = adapter().cqs.find(call.number(UVERBS_ATTR_CREATE_QP_RECV_CQ_HANDLE));
   // The receive queue comes first in the buffer.
@@ -51,10 +51,9 @@ int check_creation(const QueuePair::Creation& creation, const Attributes& call) 
     log_line("only reliable connected queue pairs without a shared receive queue are there");
     return EOPNOTSUPP;
   }
-  const bool sizes = is_power_of_two(creation.send.num_blocks) &&
-                     creation.send.num_blocks <= kMaxQueueEntries &&
-                     (creation.receive.num_entries == 0 ||
-                      is_power_of_two(creation.receive.num_entries));
+  const bool sizes =
+      is_power_of_two(creation.send.num_blocks) && creation.send.num_blocks <= kMaxQueueEntries &&
+      (creation.receive.num_entries == 0 || is_power_of_two(creation.receive.num_entries));
   const bool cqs = creation.send_cq != nullptr && creation.receive_cq != nullptr;
   return sizes && cqs ? 0 : EINVAL;
 }
@@ -63,7 +62,7 @@ std::uint32_t add_region(MemoryRegion& region) {
   const std::uint32_t handle = adapter().regions.add(region, adapter().fabric.slot());
   if (region.gpu == nullptr) return handle;
   adapter().qps.for_each([](const QueuePair& qp) {
-    if (qp.receives()) pin_rings(adapter().fabric, qp.peer_slot());
+    if (qp.receives()) Gpu::pin_rings(adapter().fabric, qp.peer_slot());
   });
   return handle;
 }
@@ -76,14 +75,13 @@ int create_cq(DeviceFile& file, Attributes& call) {
   const std::uint32_t handle = adapter().cqs.free_handle();
   if (handle == 0) return ENOMEM;
   if (!is_power_of_two(most + 1)) return EINVAL;
-  CompletionQueue::Creation creation{
-      .owner = &file,
-      .number = kFirstCqNumber + handle,
-      .user_handle = call.number(UVERBS_ATTR_CREATE_CQ_USER_HANDLE),
-      .buffer = driver.buf_addr,
-      .num_entries = most + 1,
-      .entry_bytes = driver.cqe_size != 0 ? driver.cqe_size : 64,
-      .doorbell_record = driver.db_addr};
+  CompletionQueue::Creation creation{.owner = &file,
+                                     .number = kFirstCqNumber + handle,
+                                     .user_handle = call.number(UVERBS_ATTR_CREATE_CQ_USER_HANDLE),
+                                     .buffer = driver.buf_addr,
+                                     .num_entries = most + 1,
+                                     .entry_bytes = driver.cqe_size != 0 ? driver.cqe_size : 64,
+                                     .doorbell_record = driver.db_addr};
   if (call.has(UVERBS_ATTR_CREATE_CQ_COMP_CHANNEL)) {
     creation.channel = call.get<int>(UVERBS_ATTR_CREATE_CQ_COMP_CHANNEL);
   }
@@ -119,8 +117,7 @@ int create_qp(DeviceFile& file, Attributes& call) {
   creation.handle = adapter().qps.free_handle();
   if (creation.handle == 0) return ENOMEM;
   creation.qpn = adapter().qpn_of(creation.handle);
-  adapter().qps.put(creation.handle,
-                    std::make_unique<QueuePair>(creation, adapter().services));
+  adapter().qps.put(creation.handle, std::make_unique<QueuePair>(creation, adapter().services));
   call.put_handle(UVERBS_ATTR_CREATE_QP_HANDLE, creation.handle);
   call.put(UVERBS_ATTR_CREATE_QP_RESP_CAP, creation.cap);
   call.put(UVERBS_ATTR_CREATE_QP_RESP_QP_NUM, creation.qpn);
@@ -146,7 +143,7 @@ int register_memory(DeviceFile& file, Attributes& call) {
                       .address = request.start,
                       .bytes = request.length,
                       .iova = request.hca_va,
-                      .gpu = gpu_of(request.start)};
+                      .gpu = Gpu::of(request.start)};
   const std::uint32_t handle = add_region(region);
   if (handle == 0) return ENOMEM;
   ib_uverbs_reg_mr_resp r = {};
@@ -159,14 +156,13 @@ int register_memory(DeviceFile& file, Attributes& call) {
 /// Of GPU memory, and at its own address: the descriptor is not looked into.
 int register_dmabuf(DeviceFile& file, Attributes& call) {
   const auto address = call.number(UVERBS_ATTR_REG_DMABUF_MR_IOVA);
-  MemoryRegion region{
-      .owner = &file,
-      .pd = call.get<std::uint32_t>(UVERBS_ATTR_REG_DMABUF_MR_PD_HANDLE),
-      .access = call.get<std::uint32_t>(UVERBS_ATTR_REG_DMABUF_MR_ACCESS_FLAGS),
-      .address = address,
-      .bytes = call.number(UVERBS_ATTR_REG_DMABUF_MR_LENGTH),
-      .iova = address,
-      .gpu = gpu_of(address)};
+  MemoryRegion region{.owner = &file,
+                      .pd = call.get<std::uint32_t>(UVERBS_ATTR_REG_DMABUF_MR_PD_HANDLE),
+                      .access = call.get<std::uint32_t>(UVERBS_ATTR_REG_DMABUF_MR_ACCESS_FLAGS),
+                      .address = address,
+                      .bytes = call.number(UVERBS_ATTR_REG_DMABUF_MR_LENGTH),
+                      .iova = address,
+                      .gpu = Gpu::of(address)};
   if (region.gpu == nullptr) return EOPNOTSUPP;
   const std::uint32_t handle = add_region(region);
   if (handle == 0) return ENOMEM;

@@ -79,7 +79,7 @@ class Verbs : public ::testing::Test {
   Pair pair_{device_};
 };
 
-TEST_F(Verbs, TellsThatItIsTheTwin) {
+TEST_F(Verbs, tells_that_it_is_the_twin) {
   const std::string name = ibv_get_device_name(device_.context.get()->device);
   std::string board;
   std::ifstream("/sys/class/infiniband/" + name + "/board_id") >> board;
@@ -91,14 +91,12 @@ TEST_F(Verbs, TellsThatItIsTheTwin) {
   EXPECT_EQ(limits.atomic_cap, IBV_ATOMIC_HCA);
 }
 
-TEST_F(Verbs, WritesOfAllSizes) {
+TEST_F(Verbs, writes_of_all_sizes) {
   fill(here_, 1);
   for (const std::size_t bytes : {1UL, 3UL, 8UL, 4097UL, 32768UL, 100001UL, 4 * kMegabyte}) {
     std::memset(there_.data(), 0, 4 * kMegabyte);
-    const ibv_wc done = run({.local = {here(0, bytes)},
-                             .remote = there_.address(),
-                             .rkey = there_.key(),
-                             .id = bytes});
+    const ibv_wc done = run(
+        {.local = {here(0, bytes)}, .remote = there_.address(), .rkey = there_.key(), .id = bytes});
     ASSERT_EQ(done.status, IBV_WC_SUCCESS);
     EXPECT_EQ(done.wr_id, bytes);
     EXPECT_EQ(done.opcode, IBV_WC_RDMA_WRITE);
@@ -109,7 +107,7 @@ TEST_F(Verbs, WritesOfAllSizes) {
   }
 }
 
-TEST_F(Verbs, ReadsAndGathers) {
+TEST_F(Verbs, reads_and_gathers) {
   fill(there_, 2);
   const std::size_t half = 70001;
   const ibv_wc done = run({.opcode = IBV_WR_RDMA_READ,
@@ -121,7 +119,7 @@ TEST_F(Verbs, ReadsAndGathers) {
   EXPECT_EQ(std::memcmp(here_.data() + kMegabyte, there_.data() + 5 + half, half), 0);
 }
 
-TEST_F(Verbs, ManyInlineWritesFewSignaled) {
+TEST_F(Verbs, many_inline_writes_few_signaled) {
   for (std::uint64_t i = 1; i <= 2000; ++i) {
     here_.set_word(0, i);
     const bool last = i % 16 == 0;
@@ -142,7 +140,7 @@ TEST_F(Verbs, ManyInlineWritesFewSignaled) {
   }
 }
 
-TEST_F(Verbs, Atomics) {
+TEST_F(Verbs, atomics) {
   there_.set_word(0, 41);
   const Request add{.opcode = IBV_WR_ATOMIC_FETCH_AND_ADD,
                     .local = {here(0, 8)},
@@ -166,11 +164,10 @@ TEST_F(Verbs, Atomics) {
   }
 }
 
-TEST_F(Verbs, SendsWaitForAReceive) {
+TEST_F(Verbs, sends_wait_for_a_receive) {
   fill(here_, 3);
-  post(pair_.qp.get(), {.opcode = IBV_WR_SEND_WITH_IMM,
-                        .local = {here(0, 100000)},
-                        .immediate = 0xabcd});
+  post(pair_.qp.get(),
+       {.opcode = IBV_WR_SEND_WITH_IMM, .local = {here(0, 100000)}, .immediate = 0xabcd});
   ibv_wc none = {};
   EXPECT_EQ(ibv_poll_cq(pair_.far_cq.get(), 1, &none), 0);
   post_receive({there(0, 50000), there(kMegabyte, 60000)}, 77);
@@ -185,7 +182,7 @@ TEST_F(Verbs, SendsWaitForAReceive) {
   EXPECT_EQ(wait_completion(pair_.cq.get()).status, IBV_WC_SUCCESS);
 }
 
-TEST_F(Verbs, WritesWithImmediate) {
+TEST_F(Verbs, writes_with_immediate) {
   here_.set_word(0, 99);
   post_receive({});
   post(pair_.qp.get(), {.opcode = IBV_WR_RDMA_WRITE_WITH_IMM,
@@ -200,13 +197,13 @@ TEST_F(Verbs, WritesWithImmediate) {
   EXPECT_EQ(wait_completion(pair_.cq.get()).status, IBV_WC_SUCCESS);
 }
 
-TEST_F(Verbs, MessageLongerThanTheReceive) {
+TEST_F(Verbs, message_longer_than_the_receive) {
   post_receive({there(0, 8)});
   EXPECT_EQ(run({.opcode = IBV_WR_SEND, .local = {here(0, 16)}}).status, IBV_WC_REM_INV_REQ_ERR);
   EXPECT_EQ(wait_completion(pair_.far_cq.get()).status, IBV_WC_LOC_LEN_ERR);
 }
 
-TEST_F(Verbs, ErrorsFlushTheRest) {
+TEST_F(Verbs, errors_flush_the_rest) {
   const Request bad{.local = {here(0, 8)}, .remote = there_.address(), .rkey = 0x1234};
   post(pair_.qp.get(), bad);
   post(pair_.qp.get(), {.local = {here(0, 8)}, .remote = there_.address(), .rkey = there_.key()});
@@ -218,7 +215,7 @@ TEST_F(Verbs, ErrorsFlushTheRest) {
   EXPECT_EQ(attributes.qp_state, IBV_QPS_ERR);
 }
 
-TEST_F(Verbs, EventsOfACompletionQueue) {
+TEST_F(Verbs, events_of_a_completion_queue) {
   const llep::UniqueHandle<ibv_comp_channel*, ibv_destroy_comp_channel> channel(
       ibv_create_comp_channel(device_.context.get()));
   ASSERT_TRUE(channel);
@@ -238,7 +235,7 @@ TEST_F(Verbs, EventsOfACompletionQueue) {
 }
 
 /// A queue pair of a thread domain has its own page of registers, and rings there.
-TEST_F(Verbs, ThreadDomains) {
+TEST_F(Verbs, thread_domains) {
   ibv_td_init_attr nothing = {};
   const llep::UniqueHandle<ibv_td*, ibv_dealloc_td> td(
       ibv_alloc_td(device_.context.get(), &nothing));
@@ -250,8 +247,7 @@ TEST_F(Verbs, ThreadDomains) {
   ASSERT_TRUE(domain);
   const Pair mine(device_, {.pd = domain.get()});
   const auto register_of = [](const Pair& pair) {
-    return reinterpret_cast<std::uintptr_t>(
-        RawQueue(pair.qp.get(), pair.cq.get()).queue().bf.reg);
+    return reinterpret_cast<std::uintptr_t>(RawQueue(pair.qp.get(), pair.cq.get()).queue().bf.reg);
   };
   EXPECT_NE(register_of(mine), register_of(pair_));
   here_.set_word(0, 3);

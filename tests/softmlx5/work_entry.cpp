@@ -162,8 +162,8 @@ bool EntryReader::read_data() {
     std::uint32_t count = 0;
     std::memcpy(&count, entry_.raw.data() + at_, sizeof count);
     count = be32toh(count);
-    const bool good = (count & MLX5_INLINE_SEG) != 0 ? read_inline(count & kInlineBytesMask)
-                                                     : read_pointer();
+    const bool good =
+        (count & MLX5_INLINE_SEG) != 0 ? read_inline(count & kInlineBytesMask) : read_pointer();
     if (!good) return false;
   }
   return true;

@@ -52,9 +52,7 @@ struct WorkEntry {
 
   std::uint32_t bytes() const { return static_cast<std::uint32_t>(local.bytes()); }
   /// Whether its local memory is written by the answer.
-  bool fetches() const {
-    return op == Op::kRead || op == Op::kCompareSwap || op == Op::kFetchAdd;
-  }
+  bool fetches() const { return op == Op::kRead || op == Op::kCompareSwap || op == Op::kFetchAdd; }
 };
 
 /// Who the entry must be for.

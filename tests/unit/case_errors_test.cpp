@@ -27,6 +27,25 @@ TEST(CaseErrors, AFaultNamesWhoWaitedForWhat) {
   EXPECT_FALSE(error.row.has_value());
 }
 
+TEST(CaseErrors, WhatAnAdapterDidNotDoIsSaidInItsWords) {
+  const FaultRecord room{.phase = WaitPhase::kIbgdaRoom,
+                         .rank = 1,
+                         .peer = 0,
+                         .expected = 70,
+                         .seen = 16};
+  EXPECT_EQ(describe(room, 500),
+            "rank 1: ibgda: room in a send queue: waited 500 ms for the adapter to complete 70 "
+            "entries to rank 0, it has completed 16; does it hear its doorbells?");
+  const FaultRecord error{.phase = WaitPhase::kIbgdaError,
+                          .rank = 1,
+                          .peer = 0,
+                          .expected = 8,
+                          .seen = 0x8813};
+  EXPECT_EQ(describe(error, 500),
+            "rank 1: ibgda: completion with an error: to rank 0, entry's opcode 0x8, syndrome 0x13 "
+            "(vendor's 0x88)");
+}
+
 TEST(CaseErrors, WhatDoesNotApplyStaysEmpty) {
   const FaultRecord fault{.phase = WaitPhase::kCombineBegin, .rank = 2, .peer = 0};
   const ErrorRecord error = error_of(fault, 1.5);

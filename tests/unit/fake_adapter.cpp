@@ -99,7 +99,8 @@ void FakeAdapter::carry_out(int i) {
   if (static_cast<std::uint16_t>(first >> 8) != static_cast<std::uint16_t>(q.position)) {
     complaint_ = "entry " + std::to_string(q.position) + " holds another one's index";
   }
-  if (big_endian(segment[0].word[1]) >> 8 != queue(i).qpn) complaint_ = "another queue pair's entry";
+  if (big_endian(segment[0].word[1]) >> 8 != queue(i).qpn)
+    complaint_ = "another queue pair's entry";
   if (entry.opcode != 0) {
     entry.address = static_cast<std::uint64_t>(big_endian(segment[1].word[0])) << 32 |
                     big_endian(segment[1].word[1]);
@@ -123,8 +124,8 @@ void FakeAdapter::complete(Queue& q, const HeardEntry& entry) {
   const std::uint64_t kind = syndrome == 0 ? 0 : 13;
   const auto counter = static_cast<std::uint64_t>(entry.position & 0xffff);
   cqe[6] = static_cast<std::uint64_t>(syndrome) << 56 | std::uint64_t{0x88} << 48;
-  const std::uint64_t tail = (kind << 4 | owner) << 56 | (counter & 0xff) << 40 |
-                             (counter >> 8) << 32 | entry.opcode;
+  const std::uint64_t tail =
+      (kind << 4 | owner) << 56 | (counter & 0xff) << 40 | (counter >> 8) << 32 | entry.opcode;
   std::atomic_ref(cqe[7]).store(tail, std::memory_order_release);
   ++q.completions;
 }

@@ -30,7 +30,8 @@ struct FakeAdapterOptions {
 };
 
 /// Send queues in ordinary memory, and a thread in the adapter's place: it looks at nothing before
-/// the register has changed, goes by the send record alone, and writes completions as mlx5dv.h says.
+/// the register has changed, goes by the send record alone, and writes completions as mlx5dv.h
+/// says.
 class FakeAdapter {
  public:
   explicit FakeAdapter(const FakeAdapterOptions& options);

@@ -115,7 +115,7 @@ constexpr const char* kGolden =
 R"(probe            ranks         bytes    us min    us p50  GB/s max  GB/s p50   M/s max   M/s p50 check
 put_latency      0 <-> 3          16      1.25      1.50         -         -         -         - ok
 put_stream       all            1000         -         -      2.00      1.00      2.00      1.00 FAILED
-probe             depth proxies  warps  batch    us min    us p50   M/s max   M/s p50
+probe             depth   rings  warps  batch    us min    us p50   M/s max   M/s p50
 fifo_rate           512       2   1056     32         -         -    112.64    112.64
 skipped: transport ipc: the ranks run on 2 nodes
 )";

@@ -13,7 +13,8 @@ constexpr std::size_t kPage = 64 * 1024;
 
 const std::byte* at(std::uintptr_t address) { return reinterpret_cast<const std::byte*>(address); }
 
-/// A device that complains like CUDA: of a page that it knows already, of one that it does not know.
+/// A device that complains like CUDA: of a page that it knows already, of one that it does not
+/// know.
 struct Device {
   std::set<std::byte*> known;
   std::byte* refused = nullptr;

@@ -103,10 +103,10 @@ void expect_carried(const Load& load) {
     const auto all = rig.posting(~0U, load.queues.num_queues);
     for (std::uint64_t n = 0; n < rounds; ++n) {
       const bool signal = n % 2 == 1;
-      const PostRules rules{.completion = signal ? Completion::kAsk : Completion::kNone,
-                            .doorbell = signal && load.policy.is_tail() ? Doorbell::kNow
-                                                                        : Doorbell::kLater,
-                            .policy = load.policy};
+      const PostRules rules{
+          .completion = signal ? Completion::kAsk : Completion::kNone,
+          .doorbell = signal && load.policy.is_tail() ? Doorbell::kNow : Doorbell::kLater,
+          .policy = load.policy};
       if (!all.post(warp, rules, numbered(rig.warp_number(warp), n))) ++failed;
     }
     all.flush(warp);
@@ -187,6 +187,36 @@ TEST(SendQueue, later_means_later_and_policies_ring_when_they_say) {
       EXPECT_EQ(rig.adapter.state(0).rung, 10U);
     });
   }
+}
+
+/// A warp that counts what costs a journey to host memory.
+class CountingWarp : public host::Warp {
+ public:
+  using Warp::Warp;
+  void release() {
+    ++releases;
+    Warp::release();
+  }
+  int releases = 0;
+};
+
+TEST(SendQueue, entries_of_32_lanes_cost_one_fence_and_one_doorbell) {
+  FakeAdapter adapter({.depth_log2 = 9, .ring_log2 = 9});
+  FaultRecord record;
+  std::uint32_t raised = 0;
+  CountingWarp warp({}, host::Block{}, FaultSink{.record = &record, .raised = &raised});
+  const auto of = [&](int) -> const SendQueue& { return adapter.queue(0); };
+  const Posting all{~0U, of};
+  ASSERT_TRUE(all.post(warp, {.policy = kTail}, numbered(0, 0)));
+  EXPECT_EQ(warp.releases, 1);
+  EXPECT_EQ(adapter.state(0).reserved, 32U);
+  EXPECT_EQ(adapter.state(0).rung, 0U);
+  const std::uint64_t before = *adapter.queue(0).doorbell;
+  const Posting one{1U, of};
+  one.post(warp, {.completion = Completion::kAsk, .doorbell = Doorbell::kNow}, numbered(0, 1));
+  EXPECT_EQ(warp.releases, 2);
+  EXPECT_EQ(adapter.state(0).rung, 33U);
+  EXPECT_NE(*adapter.queue(0).doorbell, before);
 }
 
 TEST(SendQueue, drain_asks_where_nobody_asked_and_no_more) {

@@ -29,9 +29,9 @@ Block bytes_of(const Wqe& entry) {
 class Expected {
  public:
   Expected(const WqeHead& head, std::uint8_t opcode, std::uint8_t num_segments) {
-    mlx5dv_set_ctrl_seg(at<mlx5_wqe_ctrl_seg>(0), static_cast<std::uint16_t>(head.position),
-                        opcode, 0, head.qpn, head.completion ? MLX5_WQE_CTRL_CQ_UPDATE : 0,
-                        num_segments, 0, 0);
+    mlx5dv_set_ctrl_seg(at<mlx5_wqe_ctrl_seg>(0), static_cast<std::uint16_t>(head.position), opcode,
+                        0, head.qpn, head.completion ? MLX5_WQE_CTRL_CQ_UPDATE : 0, num_segments, 0,
+                        0);
   }
   Expected& remote(const WqeRemote& to) {
     auto* segment = at<mlx5_wqe_raddr_seg>(1);
@@ -103,7 +103,8 @@ TEST(Wqe, inline_writes_of_all_sizes_are_those_of_mlx5dv) {
               Expected(d.head, write, 3).remote(d.to).held(&d.value, 8).block());
     InlineWords words;
     const auto bytes = static_cast<std::uint32_t>(4 + random() % 7 * 4);
-    for (std::uint32_t w = 0; w < bytes / 4; ++w) words.word[w] = static_cast<std::uint32_t>(random());
+    for (std::uint32_t w = 0; w < bytes / 4; ++w)
+      words.word[w] = static_cast<std::uint32_t>(random());
     const auto segments = static_cast<std::uint8_t>(2 + (4 + bytes + 15) / 16);
     ASSERT_EQ(bytes_of(encode_inline(d.head, d.to, words, bytes)),
               Expected(d.head, write, segments).remote(d.to).held(words.word, bytes).block());

@@ -10,8 +10,8 @@ namespace llep {
 
 inline constexpr std::uint32_t kCqeBytes = 64;
 
-/// The last eight bytes of an entry hold all that is needed of one that tells of success, and whether
-/// it is there: one load reads them, so that neither can be of another lap than the other.
+/// The last eight bytes of an entry hold all that is needed of one that tells of success, and
+/// whether it is there: one load reads them, so that neither can be of another lap than the other.
 inline constexpr std::uint32_t kCqeTailBytes = 56;  // offset
 /// The eight bytes before them: an error's syndromes.
 inline constexpr std::uint32_t kCqeSyndromeBytes = 48;

@@ -60,9 +60,9 @@ MeshPlan IbgdaTransport::plan(int self) const {
   return {.num_ranks = num_ranks(),
           .channels_per_peer = options_.channels_per_peer,
           .num_cqs = num_cqs,
-          .cq_of = [first_cq](int peer, int channel) {
-            return first_cq[static_cast<std::size_t>(peer)] + channel;
-          },
+          .cq_of = [first_cq](
+                       int peer,
+                       int channel) { return first_cq[static_cast<std::size_t>(peer)] + channel; },
           .own_registers = true};
 }
 
@@ -97,9 +97,8 @@ void IbgdaTransport::open_queues() {
   if (options_.verbs.atomic_signals()) {
     results_ = make_atomic_results(mesh_->device.pd.get());
   }
-  books_.sources[0] = {.base = mesh_->heap.address,
-                       .bytes = heap_->bytes(),
-                       .lkey = mesh_->heap.mr.get()->lkey};
+  books_.sources[0] = {
+      .base = mesh_->heap.address, .bytes = heap_->bytes(), .lkey = mesh_->heap.mr.get()->lkey};
   books_memory_ = device_->allocate(sizeof books_);
   write_books();
 }
@@ -143,12 +142,13 @@ void IbgdaTransport::zero_arrivals(std::uint64_t bytes) {
 RegisteredMemory IbgdaTransport::register_rows(std::byte* base, std::uint64_t bytes) const {
   constexpr std::uint64_t kPage = 64 * 1024;  // adapters are given whole pages of a GPU's
   const std::uint64_t whole = on_gpu() ? round_up(bytes, kPage) : bytes;
-  return register_memory(mesh_->device.pd.get(),
-                         {.base = base,
-                          .bytes = whole,
-                          .on_device = on_gpu(),
-                          .export_dmabuf = [=, this] { return device_->export_dmabuf(base, whole); }},
-                         options_.verbs);
+  return register_memory(
+      mesh_->device.pd.get(),
+      {.base = base,
+       .bytes = whole,
+       .on_device = on_gpu(),
+       .export_dmabuf = [=, this] { return device_->export_dmabuf(base, whole); }},
+      options_.verbs);
 }
 
 std::shared_ptr<void> IbgdaTransport::send_from(std::byte* base, std::uint64_t bytes) {
@@ -194,12 +194,13 @@ std::string IbgdaTransport::state() const {
 TransportReport IbgdaTransport::report() const {
   const VerbsOptions& verbs = options_.verbs;
   TransportReport report{
-      .description = fmt::format(
-          "{}, heap registered as {}{}, signals by {}, depth {}, doorbells {}",
-          mesh_->device.description(), mesh_->heap.how,
-          verbs.relaxed_ordering ? " with relaxed ordering" : "",
-          verbs.atomic_signals() ? "atomic" : "write", verbs.send_depth,
-          options_.policy.is_tail() ? "by signals" : fmt::format("every {}", options_.policy.every))};
+      .description =
+          fmt::format("{}, heap registered as {}{}, signals by {}, depth {}, doorbells {}",
+                      mesh_->device.description(), mesh_->heap.how,
+                      verbs.relaxed_ordering ? " with relaxed ordering" : "",
+                      verbs.atomic_signals() ? "atomic" : "write", verbs.send_depth,
+                      options_.policy.is_tail() ? "by signals"
+                                                : fmt::format("every {}", options_.policy.every))};
   if (const int sharing = queues_->num_sharing(); sharing > 0) {
     report.description += fmt::format(", {} of {} queue pairs share doorbell registers", sharing,
                                       queues_->num_queues());

@@ -18,7 +18,7 @@ struct IbgdaOptions {
   std::vector<bool> near;      // [num_ranks] peers whose memory this rank maps
   int channels_per_peer = 1;
   RingPolicy policy;
-  bool from_inputs = false;    // rows of the heap may be the user's: drain waits for them
+  bool from_inputs = false;  // rows of the heap may be the user's: drain waits for them
 };
 
 /// Why this rank cannot use mlx5 adapters from kernels: no such adapter, no active port, a build

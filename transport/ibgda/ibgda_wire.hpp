@@ -62,13 +62,13 @@ struct IbgdaWire {
   }
   template <class Warp, class F>
   LLEP_DEVICE void signal(Warp& warp, int n, F to, std::uint64_t epoch) const {
-    const PostRules rules{
-        .completion = Completion::kAsk, .doorbell = ringing(), .policy = policy};
+    const PostRules rules{.completion = Completion::kAsk, .doorbell = ringing(), .policy = policy};
     const auto places = offsets(warp, n, to);
     if (books->written == nullptr) {
-      posting(warp, n, to).post(warp, rules, [&](int i, const WqeHead& head, const SendQueue& queue) {
-        return encode_inline(head, remote(queue, places[i]), epoch);
-      });
+      posting(warp, n, to)
+          .post(warp, rules, [&](int i, const WqeHead& head, const SendQueue& queue) {
+            return encode_inline(head, remote(queue, places[i]), epoch);
+          });
       return;
     }
     posting(warp, n, to).post(warp, rules, [&](int i, const WqeHead& head, const SendQueue& queue) {
@@ -117,8 +117,7 @@ struct IbgdaWire {
       return place.peer < 0 ? -1
                             : place.peer * channels_per_peer + place.channel % channels_per_peer;
     });
-    const std::uint32_t lanes =
-        warp.bits(n, [&](int i) { return index[i] >= 0 ? 1U << i : 0U; });
+    const std::uint32_t lanes = warp.bits(n, [&](int i) { return index[i] >= 0 ? 1U << i : 0U; });
     const auto queue = [all = queues, index](int i) -> const SendQueue& { return all[index[i]]; };
     return Posting{lanes, queue};
   }

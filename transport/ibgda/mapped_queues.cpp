@@ -19,8 +19,8 @@ std::uint32_t log2_of(std::uint32_t power_of_two) {
 
 template <class T>
 T load(const void* from, std::size_t offset) {
-  auto* word = const_cast<T*>(
-      reinterpret_cast<const T*>(static_cast<const std::byte*>(from) + offset));
+  auto* word =
+      const_cast<T*>(reinterpret_cast<const T*>(static_cast<const std::byte*>(from) + offset));
   return std::atomic_ref(*word).load(std::memory_order_acquire);
 }
 

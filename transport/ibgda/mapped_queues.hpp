@@ -26,8 +26,8 @@ struct QueueError {
 /// them. The mesh outlives it; nobody else posts or polls.
 class MappedQueues {
  public:
-  /// Throws Error(kUnavailable) where queues or registers cannot be mapped. `depth` is a power of two
-  /// and at most what the queue pairs were made for.
+  /// Throws Error(kUnavailable) where queues or registers cannot be mapped. `depth` is a power of
+  /// two and at most what the queue pairs were made for.
   MappedQueues(Device& device, const VerbsMesh& mesh, int depth);
 
   /// [num_ranks * channels_per_peer] in device memory; no state: no queue.
@@ -67,8 +67,8 @@ class MappedQueues {
   int channels_per_peer_;
   std::vector<Queue> queues_;
   std::vector<Memory> mappings_;
-  Memory states_;        // [num_queues] QueueState
-  Memory marks_;         // [num_queues][depth]
+  Memory states_;  // [num_queues] QueueState
+  Memory marks_;   // [num_queues][depth]
   Memory table_memory_;
   std::vector<SendQueue> table_;
 };

@@ -106,7 +106,8 @@ struct Posting {
   }
 
  private:
-  /// Of drain, in looks at the completion queue: warps that have put and not yet signalled ask soon.
+  /// Of drain, in looks at the completion queue: warps that have put and not yet signalled ask
+  /// soon.
   static constexpr int kPatience = 32;
 
   LLEP_DEVICE static constexpr bool has(std::uint32_t bits, int i) { return (bits >> i & 1U) != 0; }

@@ -28,25 +28,26 @@ struct alignas(128) QueueState {
 ///
 /// Lanes reserve entries, write them, fence, and mark them (`marks`, device memory): none waits for
 /// another one's mark. Who rings takes the longest marked run from where the last one ended.
-/// Nothing here spins; locks are only tried. What a lane leaves undone because another holds a lock,
-/// that one does when it looks again.
+/// Nothing here spins; locks are only tried. What a lane leaves undone because another holds a
+/// lock, that one does when it looks again.
 struct SendQueue {
-  Vec16* entries = nullptr;          // [1 << ring_log2], host memory of four segments each
-  std::uint64_t* marks = nullptr;    // [depth], device memory: position + 1 of the entry that is ready
-  std::uint32_t* record = nullptr;   // the send doorbell record
-  std::uint64_t* doorbell = nullptr; // register
-  const std::byte* cqes = nullptr;   // [1 << cqe_log2], host memory
+  Vec16* entries = nullptr;  // [1 << ring_log2], host memory of four segments each
+  std::uint64_t* marks =
+      nullptr;  // [depth], device memory: position + 1 of the entry that is ready
+  std::uint32_t* record = nullptr;    // the send doorbell record
+  std::uint64_t* doorbell = nullptr;  // register
+  const std::byte* cqes = nullptr;    // [1 << cqe_log2], host memory
   std::uint32_t* cq_record = nullptr;
   QueueState* state = nullptr;
-  std::uint64_t* lock = nullptr;     // `ringing` of one of those that share the register
-  const SendQueue* next = nullptr;   // that shares the register, in a ring; itself if it is alone
-  std::uint64_t far_base = 0;        // the peer's heap
-  std::uint32_t rkey = 0;            // of it
+  std::uint64_t* lock = nullptr;    // `ringing` of one of those that share the register
+  const SendQueue* next = nullptr;  // that shares the register, in a ring; itself if it is alone
+  std::uint64_t far_base = 0;       // the peer's heap
+  std::uint32_t rkey = 0;           // of it
   std::uint32_t qpn = 0;
   std::int32_t peer = -1;
-  std::uint32_t depth_log2 = 0;      // entries under way at most; a power of two, at most the ring
+  std::uint32_t depth_log2 = 0;  // entries under way at most; a power of two, at most the ring
   std::uint32_t ring_log2 = 0;
-  std::uint32_t cqe_log2 = 0;        // at least depth_log2: completions cannot overflow
+  std::uint32_t cqe_log2 = 0;  // at least depth_log2: completions cannot overflow
 
   LLEP_DEVICE constexpr std::uint64_t depth() const { return std::uint64_t{1} << depth_log2; }
   /// How many must be complete before this one may be written.

@@ -5,8 +5,8 @@
 
 #include "common/exec/model.hpp"
 
-/// Work queue entries of mlx5 adapters as they lie in a send queue: segments of 16 bytes, big-endian.
-/// Source: mlx5dv.h (struct mlx5_wqe_ctrl_seg and those that follow it there).
+/// Work queue entries of mlx5 adapters as they lie in a send queue: segments of 16 bytes,
+/// big-endian. Source: mlx5dv.h (struct mlx5_wqe_ctrl_seg and those that follow it there).
 namespace llep {
 
 /// Sizes of a send queue count blocks; each entry here is one.
@@ -77,9 +77,9 @@ constexpr Vec16 data_segment(const WqeLocal& from) {
 
 /// RDMA write of memory.
 constexpr Wqe encode_write(const WqeHead& head, const WqeRemote& to, const WqeLocal& from) {
-  return {{wqe::control(head, WqeOpcode::kWrite, 3), wqe::remote_segment(to),
-           wqe::data_segment(from)},
-          3};
+  return {
+      {wqe::control(head, WqeOpcode::kWrite, 3), wqe::remote_segment(to), wqe::data_segment(from)},
+      3};
 }
 
 /// RDMA write of what the entry holds itself: `bytes` of the words, a multiple of 4 and at most
@@ -101,10 +101,10 @@ constexpr Wqe encode_inline(const WqeHead& head, const WqeRemote& to, std::uint3
   return encode_inline(head, to, InlineWords{{value}}, sizeof value);
 }
 constexpr Wqe encode_inline(const WqeHead& head, const WqeRemote& to, std::uint64_t value) {
-  return encode_inline(head, to,
-                       InlineWords{{static_cast<std::uint32_t>(value),
-                                    static_cast<std::uint32_t>(value >> 32)}},
-                       sizeof value);
+  return encode_inline(
+      head, to,
+      InlineWords{{static_cast<std::uint32_t>(value), static_cast<std::uint32_t>(value >> 32)}},
+      sizeof value);
 }
 
 /// Adds to 8 bytes of the peer's memory; what they held comes back to `result`.

@@ -18,7 +18,8 @@ struct MeshPlan {
   int channels_per_peer = 1;
   int num_cqs = 1;
   std::function<int(int peer, int channel)> cq_of = {};
-  /// Each queue pair shall have a doorbell register that no other one uses, if the device has enough.
+  /// Each queue pair shall have a doorbell register that no other one uses, if the device has
+  /// enough.
   bool own_registers = false;
 };
 
