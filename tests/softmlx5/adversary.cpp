@@ -46,7 +46,13 @@ std::uint64_t Adversary::serve_next_entry_at(std::uint64_t now) {
   return now;
 }
 
-bool Adversary::passes_over() { return options_.interleave && below(2) == 0; }
+std::uint64_t Adversary::pause_ns() {
+  return options_.split && below(8) == 0 ? below(300 * kMicrosecond) : 0;
+}
+
+std::uint64_t Adversary::pass_over_ns() {
+  return options_.interleave && below(2) == 0 ? below(300 * kMicrosecond) : 0;
+}
 
 void Adversary::shuffle(std::vector<std::uint32_t>& order) {
   if (!options_.interleave) return;

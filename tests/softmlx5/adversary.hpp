@@ -24,11 +24,14 @@ class Adversary {
   /// Which chunk comes i-th, of `count`; `key` is one message's.
   std::uint32_t chunk(std::uint32_t i, std::uint32_t count, std::uint64_t key) const;
 
+  /// How long the next chunk lets wait for itself.
+  std::uint64_t pause_ns();
+
   /// When a doorbell or an entry may be served.
   std::uint64_t serve_doorbell_at(std::uint64_t now);
   std::uint64_t serve_next_entry_at(std::uint64_t now);
-  /// Whether a queue pair is passed over this time.
-  bool passes_over();
+  /// How long a queue pair is passed over; 0: it is served.
+  std::uint64_t pass_over_ns();
   /// The order in which n queue pairs are served.
   void shuffle(std::vector<std::uint32_t>& order);
 

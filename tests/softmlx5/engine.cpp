@@ -155,7 +155,8 @@ bool Engine::serve_queue_pair(std::uint32_t handle, std::uint64_t now) {
     qp.to_error();
     return false;
   }
-  if (!qp.sends() || adversary().passes_over()) return false;
+  if (!qp.sends()) return false;
+  if (const std::uint64_t time = adversary().pass_over_ns()) qp.requester.postpone(now + time);
   const bool worked = qp.requester.send(now);
   if (qp.sends()) qp.requester.check_silence(now);
   return worked;

@@ -127,8 +127,8 @@ Options read_options() {
   read.ethernet = second_of("SOFTMLX5_LINK", "ib", "eth", "ib or eth");
   read.folder = variable("SOFTMLX5_FOLDER").value_or("");
   if (read.folder.empty()) read.folder = "/dev/shm/softmlx5-" + std::to_string(::getuid());
-  read.sleep_us = integer("SOFTMLX5_SLEEP_US", default_sleep_us(), 0, 100000,
-                          "microseconds from 0 to 100000");
+  read.sleep_us =
+      integer("SOFTMLX5_SLEEP_US", default_sleep_us(), 0, 100000, "microseconds from 0 to 100000");
   read.trace = second_of("SOFTMLX5_TRACE", "0", "1", "0 or 1");
   if (variable("SOFTMLX5_GPU_FLAG")) {
     const bool copy = second_of("SOFTMLX5_GPU_FLAG", "write", "copy", "write or copy");

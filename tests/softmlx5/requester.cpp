@@ -69,7 +69,7 @@ bool Requester::step(std::uint64_t now) {
   if (!read_) begin_entry();
   if (is_wrong()) return refuse_entry();
   if (entry_.op == Op::kNop) return finish_nop();
-  if (!send_chunks()) return false;
+  if (!send_chunks(now)) return false;
   finish_entry(now);
   return true;
 }
@@ -122,16 +122,17 @@ bool Requester::finish_nop() {
   return true;
 }
 
-bool Requester::send_chunks() {
+bool Requester::send_chunks(std::uint64_t now) {
   Peer& peer = services_.peers.at(qp_.peer_slot());
-  for (; chunk_ < num_chunks_; ++chunk_) {
+  while (chunk_ < num_chunks_ && now >= not_before_) {
     Message* message = write_chunk(peer);
     if (message == nullptr) return false;
     const Ticket filled =
         gather(entry_.local, message->offset, message->payload(), message->payload_bytes);
     peer.requests_out.commit(*message, filled);
+    if (++chunk_ < num_chunks_) postpone(now + adversary().pause_ns());
   }
-  return true;
+  return chunk_ == num_chunks_;
 }
 
 /// The header of the next chunk; null: no room.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 
@@ -27,6 +28,8 @@ class Requester {
   void ring(std::uint64_t now);
   /// Whether the doorbell record says more than rang.
   bool behind() const { return latched_ != posted(); }
+  /// Nothing is sent before.
+  void postpone(std::uint64_t until) { not_before_ = std::max(not_before_, until); }
   /// True: there was something to do.
   bool send(std::uint64_t now);
   void on_response(const Message& response, std::uint64_t now);
@@ -50,7 +53,7 @@ class Requester {
   void read(std::uint16_t index);
   void begin_entry();
   bool step(std::uint64_t now);
-  bool send_chunks();
+  bool send_chunks(std::uint64_t now);
   Message* write_chunk(Peer& peer);
   bool refuse_entry();
   bool finish_nop();

@@ -168,6 +168,10 @@ TEST_F(Verbs, sends_wait_for_a_receive) {
   fill(here_, 3);
   post(pair_.qp.get(),
        {.opcode = IBV_WR_SEND_WITH_IMM, .local = {here(0, 100000)}, .immediate = 0xabcd});
+  // A later write on another queue pair has come all the way: the send was tried, and refused.
+  const Pair other(device_);
+  post(other.qp.get(), {.local = {here(0, 8)}, .remote = there_.address(), .rkey = there_.key()});
+  ASSERT_EQ(wait_completion(other.cq.get()).status, IBV_WC_SUCCESS);
   ibv_wc none = {};
   EXPECT_EQ(ibv_poll_cq(pair_.far_cq.get(), 1, &none), 0);
   post_receive({there(0, 50000), there(kMegabyte, 60000)}, 77);
