@@ -5,7 +5,7 @@
 # Parts: tests (the GPU tests), matrix (odd shapes on 1, 2, 4 ... GPUs), sanitize (compute-sanitizer
 # on small shapes), soak (10,000 and 200 checked iterations), decode (configs/ll_decode.json): over
 # ipc, and as fifo-matrix, fifo-sanitize, fifo-soak, fifo-decode over fifo and hybrid-fifo with the
-# wire mpi. share (several ranks on a GPU), older (code for sm_80, and none for this GPU), floors
+# wire mpi. twin (ibgda, hybrid-ibgda and the FIFO's wire verbs over the software adapter), share (several ranks on a GPU), older (code for sm_80, and none for this GPU), floors
 # (what each transport costs alone). Logs and results go to OUT.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
 parts=("${@:-tests matrix sanitize soak share older decode floors
-  fifo-matrix fifo-sanitize fifo-soak fifo-decode}")
+  fifo-matrix fifo-sanitize fifo-soak fifo-decode twin}")
 read -ra parts <<<"${parts[*]}"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 gpus=$(nvidia-smi -L | wc -l)
@@ -110,6 +110,22 @@ for part in "${parts[@]}"; do
     fifo-sanitize) sanitize fifo 2 "${fifo[@]}" --transport fifo ;;
     fifo-soak) soak fifo "${fifo[@]}" --transport fifo ;;
     fifo-decode) decode fifo "${fifo[@]}" --transport fifo ;;
+    twin)
+      twin=(--mca btl self,vader env LD_PRELOAD="$PWD/build/release/lib/libsoftmlx5.so")
+      over_twin=(--device cuda --ranks-per-node 1 --fifo-wire verbs
+        --transport fifo,ibgda,hybrid-ibgda --check all)
+      note twin "${mpirun[@]}" -np "$most" "${twin[@]}" "$llep" run "${over_twin[@]}" -t 8,128 \
+        -d 7168 -k 8 -e 256 --dispatch-dtype bf16,fp8 --phases fused,split --json "$out/twin.json"
+      note twin-soak "${mpirun[@]}" -np "$most" "${twin[@]}" "$llep" run "${over_twin[@]}" -t 8 \
+        -d 2048 -k 8 -e 64 --iters 1000 --json "$out/twin-soak.json"
+      for tool in memcheck racecheck; do  # some calls of CUDA are tried, to see if they succeed
+        note "twin-$tool" "${mpirun[@]}" -np "$most" "${twin[@]}" compute-sanitizer \
+          --tool "$tool" $([ $tool = racecheck ] || echo --report-api-errors no) \
+          --error-exitcode 99 "$llep" run "${over_twin[@]}" -t 1,6 -d 256 -k 4 \
+          --experts-per-rank 4 --dispatch-dtype bf16,fp8 --phases fused,split --iters 2 \
+          --warmup 1 --timeout-ms 300000 --json "$out/twin-$tool.json"
+      done
+      ;;
     share)
       small=(run --device cuda -t 6 -d 512 -k 4 --experts-per-rank 4 --dispatch-dtype bf16,fp8
         --iters 3 --warmup 1 --check all --json "$out/share.json")

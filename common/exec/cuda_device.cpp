@@ -155,7 +155,7 @@ Memory CudaDevice::map_registers(void* address, std::size_t bytes) {
 }
 
 Memory CudaDevice::allocate_shared(std::size_t bytes, SharedMemoryHandle& handle) {
-  Memory memory = allocate(bytes);
+  Memory memory = allocate_pages(bytes);
   cudaIpcMemHandle_t ipc = {};
   static_assert(sizeof ipc <= sizeof handle.key);
   cuda::check(cudaIpcGetMemHandle(&ipc, memory.get()), "exporting GPU memory by CUDA IPC");
@@ -243,7 +243,8 @@ int CudaDevice::export_dmabuf(std::byte* memory, std::size_t bytes) {
   }
   const auto get_handle = reinterpret_cast<decltype(&cuMemGetHandleForAddressRange)>(symbol);
   int descriptor = -1;
-  const CUresult status = get_handle(&descriptor, reinterpret_cast<CUdeviceptr>(memory), bytes,
+  const CUresult status = get_handle(&descriptor, reinterpret_cast<CUdeviceptr>(memory),
+                                     round_up(bytes, kOwnPages),
                                      CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, 0);
   if (status != CUDA_SUCCESS) {
     throw Error(ExitCode::kUnavailable,

@@ -44,7 +44,7 @@ class Device {
   /// Zeroed host memory that kernels may read and write (cudaHostAlloc).
   virtual Memory allocate_pinned(std::size_t bytes) = 0;
 
-  /// Zeroed, on pages that hold nothing else: what export_dmabuf takes.
+  /// Zeroed, on pages that hold nothing else.
   virtual Memory allocate_pages(std::size_t bytes) = 0;
   /// Lets kernels use host memory that a library allocated, until the handle goes: its address for
   /// them. Objects may share pages.
@@ -77,8 +77,8 @@ class Device {
 
   /// "0000:3b:00.0"; nothing for the host.
   virtual std::optional<std::string> pci_bus_id() const = 0;
-  /// A new file descriptor (dma-buf) by which adapters reach memory of this device; whole pages.
-  /// Throws Error(kUnavailable) where that cannot be had.
+  /// A new file descriptor (dma-buf) by which adapters reach what allocate_pages or allocate_shared
+  /// gave. Throws Error(kUnavailable) where that cannot be had.
   virtual int export_dmabuf(std::byte* memory, std::size_t bytes) = 0;
   /// What this thread, and libraries that it calls, ask of the device goes to this one.
   virtual void use_here() {}
