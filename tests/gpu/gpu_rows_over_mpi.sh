@@ -10,7 +10,7 @@ nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "no GPU here"; exit 77; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 run=(run --device cuda --share-gpus --fifo-wire mpi --proxy-threads 2 --qps-per-peer 3
-  --dispatch-dtype bf16,fp8 --dispatch-copies rank,selection --phases fused,split -t 1,33
+  --dispatch-dtype bf16,fp8 --phases fused,split -t 33
   -d 128,7168 -k 4 --experts-per-rank 4 --iters 4 --warmup 1 --check all --timeout-ms 60000
   --json "$folder/r.json")
 
