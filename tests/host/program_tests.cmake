@@ -46,7 +46,7 @@ endforeach()
 foreach(ranks IN LISTS hybrid_matrix)
   llep_add_program_test(matrix_hybrid.${ranks} TIMEOUT 240
     COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
-      --device host --transport hybrid-fifo --fifo-wire mpi --ranks-per-node 2 --fifo-depth 4)
+      --device host --transport hybrid-fifo --fifo-wire mpi --ranks-per-node 2 --fifo-depth 64)
 endforeach()
 
 foreach(case IN LISTS cases)
