@@ -279,7 +279,7 @@ fifo_stall() {
     'llep: rank 1: proxy 0 has read [0-9]+ of [0-9]+ descriptors, .*; proxy 1 has read'
 }
 fifo_full() {
-  local fifo=(--fifo-depth 2)
+  local fifo=(--fifo-depth 2 --host-blocks 1 --host-warps 1)  # what waits first waits for room
   on_fifo 4 stall:rank=1,iter=2 "$kFailed"'any(e["phase"] == "fifo: room in a ring" and
     e["rank"] == 1 and e["peer"] == 0 for e in d["errors"])' \
     'llep: rank 1: fifo: room in a ring: waited 3000 ms: [0-9]+ of [0-9]+ descriptors have been read; the proxy thread or its wire stands still \(the next is for rank 0\)'
