@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "bench/case_errors.hpp"
+#include "bench/failures.hpp"
 #include "bench/report_table.hpp"
 
 namespace llep {
@@ -30,9 +31,14 @@ ErrorRecord hang_of(const Run& run) {
 
 }  // namespace
 
+Connection::Connection(const Run& run)
+    : run_(run), watchdog_(run.world.rank(), [this](ExitCode code) { abort(code); }) {}
+
 Transport& Connection::use(const TransportSettings& settings) {
   if (transport_ && settings == settings_) return *transport_;
   close();
+  const auto guard = guard_host_work(watchdog_, run_.device, run_.options.timeout_ms,
+                                     "connecting " + settings.name);
   auto next =
       make_transport(settings, run_.world, run_.nodes, run_.device.executor(), run_.options);
   next->connect(run_.world, run_.heap);
@@ -62,10 +68,12 @@ Transport* Connection::use_if_possible(const TransportSettings& settings, std::s
 
 void Connection::close() {
   if (!transport_) return;
-  if (report_ != nullptr) {
+  const auto guard = guard_host_work(watchdog_, run_.device, run_.options.timeout_ms,
+                                     "disconnecting " + settings_.name);
+  if (Report* const report = report_) {
     TransportSummary summary = summarize(run_.world, *transport_, true);
     summary.name = label();
-    report_->set(summary);
+    report->set(summary);
   }
   transport_->disconnect(run_.world);
   transport_.reset();
@@ -94,12 +102,11 @@ ExitCode Connection::run_to_the_end(Report& report, const std::function<ExitCode
   }
 }
 
-Watchdog make_watchdog(const Run& run, Report& report) {
-  return Watchdog(run.world.rank(), [&run, &report](ExitCode code) {
-    report.fail(hang_of(run));
-    std::this_thread::sleep_for(kLastWords);
-    run.world.abort(code);
-  });
+/// By the watchdog's thread, while this rank hangs.
+void Connection::abort(ExitCode code) {
+  if (Report* const report = report_) report->fail(hang_of(run_));
+  std::this_thread::sleep_for(kLastWords);
+  run_.world.abort(code);
 }
 
 }  // namespace llep

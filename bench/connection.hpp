@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,7 +28,7 @@ struct Run {
 /// One connected transport at a time: the proxies of another one would disturb what is timed.
 class Connection {
  public:
-  explicit Connection(const Run& run) : run_(run) {}
+  explicit Connection(const Run& run);
 
   /// Collective. Throws the same on all ranks if the transport cannot be had.
   Transport& use(const TransportSettings& settings);
@@ -37,19 +38,20 @@ class Connection {
   /// Collective, all ranks having ended their work.
   void close();
 
+  /// Ends a run that hangs, once every rank has said what it knows.
+  Watchdog& watchdog() { return watchdog_; }
   /// Collective: `work`, with the report ended however it ends.
   ExitCode run_to_the_end(Report& report, const std::function<ExitCode()>& work);
 
  private:
   std::string label() const;
+  void abort(ExitCode code);
 
   const Run& run_;
-  Report* report_ = nullptr;    // where transports are described once they have run
+  std::atomic<Report*> report_ = nullptr;  // where transports are described once they have run
   TransportSettings settings_;  // of the connected transport
   std::unique_ptr<Transport> transport_;
+  Watchdog watchdog_;
 };
-
-/// Ends a run that hangs, once every rank has said what it knows.
-Watchdog make_watchdog(const Run& run, Report& report);
 
 }  // namespace llep

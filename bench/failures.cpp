@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include "bench/case_errors.hpp"
 
@@ -22,7 +24,31 @@ void add_lines(Communicator& world, const std::string& mine, std::vector<ErrorRe
   }
 }
 
+/// `rest`: for all that is no wait of an op.
+Watchdog::Guard guard(Watchdog& watchdog, Device& device, double timeout_ms,
+                      std::chrono::seconds rest, std::string what) {
+  const std::chrono::duration<double, std::milli> timeout(timeout_ms);
+  return watchdog.guard(std::chrono::duration_cast<std::chrono::nanoseconds>(3 * timeout) + rest,
+                        std::move(what), [&device, timeout_ms] {
+                          const FaultRecord fault = read_fault(device.faults().record);
+                          return fault.phase == WaitPhase::kNone
+                                     ? "none of its own waits has failed: what the others wait for "
+                                       "may be stuck here"
+                                     : describe(fault, timeout_ms);
+                        });
+}
+
 }  // namespace
+
+Watchdog::Guard guard_waits(Watchdog& watchdog, Device& device, double timeout_ms,
+                            std::string what) {
+  return guard(watchdog, device, timeout_ms, std::chrono::seconds(5), std::move(what));
+}
+
+Watchdog::Guard guard_host_work(Watchdog& watchdog, Device& device, double timeout_ms,
+                                std::string what) {
+  return guard(watchdog, device, timeout_ms, std::chrono::minutes(2), std::move(what));
+}
 
 ExitCode gather_failures(Communicator& world, const Transport& transport,
                          const std::vector<WorkReport>& reports, double timeout_ms,

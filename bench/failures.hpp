@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "bench/result.hpp"
 #include "common/communicator.hpp"
+#include "common/exec/device.hpp"
 #include "common/exec/fault.hpp"
+#include "common/watchdog.hpp"
 #include "transport/transport.hpp"
 
 namespace llep {
@@ -22,5 +25,13 @@ struct WorkReport {
 ExitCode gather_failures(Communicator& world, const Transport& transport,
                          const std::vector<WorkReport>& reports, double timeout_ms,
                          std::vector<ErrorRecord>& errors);
+
+/// Until its scope ends, a step in which ranks wait for each other: for its waits to fail one after
+/// the other there is time enough, then the watchdog tells what this rank knows and ends the run.
+[[nodiscard]] Watchdog::Guard guard_waits(Watchdog& watchdog, Device& device, double timeout_ms,
+                                          std::string what);
+/// The same of a step in which ranks work on the host before they meet, which may take minutes.
+[[nodiscard]] Watchdog::Guard guard_host_work(Watchdog& watchdog, Device& device,
+                                              double timeout_ms, std::string what);
 
 }  // namespace llep

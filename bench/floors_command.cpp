@@ -52,20 +52,19 @@ PlannedProbes plan(Communicator& world, const Launcher& launcher, const RunOptio
 /// The probes of one connected transport.
 class TransportFloors {
  public:
-  TransportFloors(const Run& run, Transport& transport, SignalMode signal,
+  TransportFloors(const Run& run, Watchdog& watchdog, Transport& transport, SignalMode signal,
                   const ProbeLayout& layout, FloorsReport& report)
       : run_(run),
         signal_(signal),
         layout_(layout),
         report_(report),
-        watchdog_(make_watchdog(run, report)),
         context_{.world = run.world,
                  .device = run.device,
                  .launcher = run.launcher,
                  .transport = transport,
                  .heap = run.heap,
                  .nodes = run.nodes},
-        loop_(context_, watchdog_, run.options, layout) {}
+        loop_(context_, watchdog, run.options, layout) {}
 
   ExitCode wire() { return measure(wire_probes(context_, layout_, run_.options, progress_)); }
   ExitCode rings() { return measure(ring_probes(context_, progress_)); }
@@ -88,7 +87,6 @@ class TransportFloors {
   SignalMode signal_;
   const ProbeLayout& layout_;
   FloorsReport& report_;
-  Watchdog watchdog_;
   RankContext context_;
   ProbeLoop loop_;
   ProbeProgress progress_;
@@ -105,7 +103,7 @@ ExitCode measure_transport(const Run& run, TransportSettings settings, const Pro
   report.begin(settings, transport->report().stand_ins);
   const bool has_rings = std::holds_alternative<HybridWire<FifoWire>>(transport->wire());
   {
-    TransportFloors floors(run, *transport, settings.signal, layout, report);
+    TransportFloors floors(run, connection.watchdog(), *transport, settings.signal, layout, report);
     ExitCode code = floors.wire();
     if (code == ExitCode::kOk) code = floors.rings();
     if (code == ExitCode::kOk) code = floors.queues();
@@ -113,7 +111,8 @@ ExitCode measure_transport(const Run& run, TransportSettings settings, const Pro
   }
   settings.fifo_depth = kShallowDepth;
   Transport& shallow = connection.use(settings);
-  return TransportFloors(run, shallow, settings.signal, layout, report).rings();
+  return TransportFloors(run, connection.watchdog(), shallow, settings.signal, layout, report)
+      .rings();
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <utility>
 
@@ -130,21 +129,21 @@ IterationReport PairedLoop::one_iteration(int iteration, bool back_to_back) {
 /// Collective: one iteration, and what every rank says of it. Throws everywhere if work failed
 /// somewhere.
 std::vector<IterationReport> PairedLoop::on_all_ranks(int iteration, bool back_to_back) {
-  const std::chrono::duration<double, std::milli> timeout(options_.timeout_ms);
-  const auto patience = std::chrono::duration_cast<std::chrono::nanoseconds>(3 * timeout) +
-                        std::chrono::seconds(5);
-  const auto guard = watchdog_.guard(
-      patience, fmt::format("iteration {} of {}", iteration, label(case_)), [this] {
-        const FaultRecord fault = read_fault(context_.device.faults().record);
-        return fault.phase == WaitPhase::kNone
-                   ? "none of its own waits has failed: what the others wait for may be stuck here"
-                   : describe(fault, options_.timeout_ms);
-      });
+  const auto guard =
+      guard_waits(watchdog_, context_.device, options_.timeout_ms,
+                  fmt::format("iteration {} of {}", iteration, label(case_)));
   const auto reports = gather_all(context_.world, one_iteration(iteration, back_to_back));
   if (std::any_of(reports.begin(), reports.end(), [](const auto& one) { return one.failed; })) {
     agree(context_.world, failure_ ? &*failure_ : nullptr);
   }
   return reports;
+}
+
+/// Collective: what ranks do on the host for an iteration.
+void PairedLoop::host_work(const char* what, const std::function<void()>& work) {
+  const auto guard = guard_host_work(watchdog_, context_.device, options_.timeout_ms,
+                                     fmt::format("{} of {}", what, label(case_)));
+  collectively(context_.world, work);
 }
 
 /// Waits and transports that failed.
@@ -168,7 +167,7 @@ void PairedLoop::report_wrong(const std::string& phase, const std::optional<Mism
 bool PairedLoop::judge(bool back_to_back, CaseOutcome& outcome) {
   std::optional<Mismatch> dispatch;
   std::optional<Mismatch> combine;
-  collectively(context_.world, [&] {
+  host_work("checking", [&] {
     dispatch = run_.check_dispatch(filled_epoch_);
     combine = run_.check_combine(filled_epoch_);
   });
@@ -221,10 +220,10 @@ CaseOutcome PairedLoop::run(bool back_to_back) {
     outcome.result.ops.push_back(result);
   }
   if (back_to_back && options_.payload == Payload::kReference) {
-    collectively(context_.world, [&] { prime(); });
+    host_work("the first pair", [&] { prime(); });
   }
   for (int iteration = -options_.warmup; iteration < options_.iters; ++iteration) {
-    collectively(context_.world, [&] { prepare(iteration); });
+    host_work("preparing an iteration", [&] { prepare(iteration); });
     const auto reports = on_all_ranks(iteration, back_to_back);
     if (faulted(reports, outcome)) break;
     record(reports, iteration, outcome);

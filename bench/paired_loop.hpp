@@ -44,6 +44,7 @@ class PairedLoop {
   IterationReport one_iteration(int iteration, bool back_to_back);
   std::vector<IterationReport> on_all_ranks(int iteration, bool back_to_back);
   void prime();
+  void host_work(const char* what, const std::function<void()>& work);
   bool judge(bool back_to_back, CaseOutcome& outcome);
   void record(const std::vector<IterationReport>& reports, int iteration, CaseOutcome& outcome);
   bool faulted(const std::vector<IterationReport>& reports, CaseOutcome& outcome) const;

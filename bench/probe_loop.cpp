@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "bench/case_errors.hpp"
 
@@ -32,15 +31,9 @@ double ProbeLoop::timed(const Probe& probe, int num_rounds) {
 /// Microseconds of the slowest rank. In the middle of a probe ranks cannot agree that one has
 /// failed: it keeps the error until they can.
 double ProbeLoop::on_all_ranks(const Probe& probe, int num_rounds, ProbeOutcome& outcome) {
-  const std::chrono::duration<double, std::milli> timeout(options_.timeout_ms);
-  const auto patience =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(3 * timeout) + std::chrono::seconds(5);
-  const auto guard = watchdog_.guard(
-      patience, fmt::format("{} rounds of {}", num_rounds, floor_name(probe.floor)), [this] {
-        const FaultRecord fault = read_fault(context_.device.faults().record);
-        return fault.phase == WaitPhase::kNone ? "none of its own waits has failed"
-                                               : describe(fault, options_.timeout_ms);
-      });
+  const auto guard =
+      guard_waits(watchdog_, context_.device, options_.timeout_ms,
+                  fmt::format("{} rounds of {}", num_rounds, floor_name(probe.floor)));
   context_.world.barrier();
   Report mine;
   std::optional<Error> failure;

@@ -56,7 +56,6 @@ class RunReport final : public Report {
 
 ExitCode run_cases(const Run& run, const std::vector<Case>& cases, Connection& connection,
                    RunReport& report) {
-  Watchdog watchdog = make_watchdog(run, report);
   std::uint64_t payload_epoch = 0;
   for (const Case& one : cases) {
     report.begin(one);
@@ -72,7 +71,7 @@ ExitCode run_cases(const Run& run, const std::vector<Case>& cases, Connection& c
                               .transport = *transport,
                               .heap = run.heap,
                               .nodes = run.nodes};
-    const CaseOutcome outcome = run_case(context, watchdog, one, run.options, payload_epoch);
+    const CaseOutcome outcome = run_case(context, connection.watchdog(), one, run.options, payload_epoch);
     report.add(outcome.result);
     if (outcome.code == ExitCode::kOk) continue;
     print_errors(run.world, outcome.result.errors);

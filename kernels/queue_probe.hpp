@@ -31,7 +31,7 @@ struct QueueProbe {
       Posting{1U, of}.flush(warp);
       warp.one([&] {
         QueueState& state = *queue.state;
-        Warp::store_release(&state.completed, Warp::load_relaxed(&state.rung));
+        Warp::store_relaxed(&state.completed, Warp::load_relaxed(&state.rung));
       });
       warp.sync();
     }

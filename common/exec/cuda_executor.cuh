@@ -254,8 +254,8 @@ class Warp {
   static __device__ __forceinline__ std::uint64_t load_relaxed(const std::uint64_t* word) {
     return ptx::load_relaxed_sys(word);
   }
-  static __device__ __forceinline__ void store_release(std::uint64_t* word, std::uint64_t value) {
-    ptx::store_release_gpu(word, value);
+  static __device__ __forceinline__ void store_relaxed(std::uint64_t* word, std::uint64_t value) {
+    ptx::store_relaxed_sys(word, value);
   }
   static __device__ __forceinline__ void store_record(std::uint32_t* word, std::uint32_t value) {
     ptx::store_relaxed_sys(word, value);

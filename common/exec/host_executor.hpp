@@ -258,10 +258,10 @@ class Warp {
   void fail(const Awaited& what, std::uint64_t expected, WaitPhase phase, std::uint64_t seen) const;
 
   /// For functions of the primitives: words that adapters and other lanes read and write. A load is
-  /// ordered before what follows the next fence_system(), a store of an adapter's word behind what
-  /// came before one; a release is a store behind all that this lane has seen or done.
+  /// ordered before what follows the next fence_system(), a store behind what came before the last
+  /// one or the last release().
   static std::uint64_t load_relaxed(const std::uint64_t* word) { return load_acquire(word); }
-  static void store_release(std::uint64_t* word, std::uint64_t value) {
+  static void store_relaxed(std::uint64_t* word, std::uint64_t value) {
     std::atomic_ref(*word).store(value, std::memory_order_release);
   }
   static void store_record(std::uint32_t* word, std::uint32_t value) {

@@ -36,9 +36,6 @@ __device__ __forceinline__ std::uint64_t load_relaxed_sys(const std::uint64_t* f
 __device__ __forceinline__ void store_relaxed_sys(std::uint32_t* to, std::uint32_t value) {
   asm volatile("st.relaxed.sys.global.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
 }
-__device__ __forceinline__ void store_release_gpu(std::uint64_t* to, std::uint64_t value) {
-  asm volatile("st.release.gpu.global.u64 [%0], %1;" ::"l"(to), "l"(value) : "memory");
-}
 /// To a register of a device: each store is one access of its own.
 __device__ __forceinline__ void store_mmio_sys(std::uint64_t* to, std::uint64_t value) {
   asm volatile("st.mmio.relaxed.sys.global.u64 [%0], %1;" ::"l"(to), "l"(value) : "memory");

@@ -19,6 +19,8 @@ if(NOT GTest_FOUND)
 endif()
 include(GoogleTest)
 
+llep_add_precompiled(llep_tests_precompiled LIBRARIES GTest::gtest HEADERS <gtest/gtest.h>)
+
 # Sanitizers slow the host executor's threads down about tenfold.
 set(LLEP_TIMEOUT_FACTOR 1)
 if(LLEP_SANITIZE)
@@ -50,6 +52,7 @@ function(llep_add_test_program name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} GTest::gtest llep_flags)
+  llep_use_precompiled(${name} llep_tests_precompiled)
 endfunction()
 
 # llep_add_test(name LABEL label... SOURCES file... [LIBRARIES target...] [TIMEOUT seconds]

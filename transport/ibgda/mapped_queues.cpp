@@ -50,11 +50,14 @@ class UnreadCompletions {
       : cq_(cq), next_(big_endian(load<std::uint32_t>(cq.dbrec, 0)) & 0xffffff) {}
 
   bool none_read() const { return next_ == 0; }
-  CqeTail tail() const { return {load<std::uint64_t>(entry(), kCqeTailBytes)}; }
+  /// The next one, if it is there. The adapter goes on writing: who asks twice may be told twice.
+  std::optional<CqeTail> tail() const {
+    const CqeTail tail{load<std::uint64_t>(entry(), kCqeTailBytes)};
+    return tail.is_there(next_, log2_of(cq_.cqe_cnt)) ? std::optional(tail) : std::nullopt;
+  }
   CqeSyndrome syndrome() const {
     return CqeSyndrome(load<std::uint64_t>(entry(), kCqeSyndromeBytes));
   }
-  bool is_there() const { return tail().is_there(next_, log2_of(cq_.cqe_cnt)); }
   void skip() { ++next_; }
 
  private:
@@ -182,7 +185,8 @@ bool MappedQueues::has_completed(int peer) const {
   for (const Queue& queue : queues_) {
     if (queue.peer != peer) continue;
     const UnreadCompletions unread(queue.cq);
-    if (!unread.none_read() || (unread.is_there() && !unread.tail().is_error())) return true;
+    const auto tail = unread.tail();
+    if (!unread.none_read() || (tail && !tail->is_error())) return true;
   }
   return false;
 }
@@ -191,13 +195,14 @@ std::optional<QueueError> MappedQueues::error() const {
   std::optional<QueueError> found;
   for (const Queue& queue : queues_) {
     UnreadCompletions unread(queue.cq);
-    while (unread.is_there() && !unread.tail().is_error()) unread.skip();
-    if (!unread.is_there()) continue;
+    auto tail = unread.tail();
+    for (; tail && !tail->is_error(); tail = unread.tail()) unread.skip();
+    if (!tail) continue;
     const CqeSyndrome what = unread.syndrome();
     QueueError error{.peer = queue.peer,
                      .channel = queue.channel,
                      .qpn = queue.qpn,
-                     .opcode = unread.tail().wqe_opcode()};
+                     .opcode = tail->wqe_opcode()};
     error.completion.status = status_of(what.syndrome);
     error.completion.vendor_err = what.vendor;
     if (error.completion.status != IBV_WC_WR_FLUSH_ERR) return error;

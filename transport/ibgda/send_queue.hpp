@@ -72,13 +72,15 @@ struct SendQueue {
   /// After a release that covers the entry.
   template <class Warp>
   LLEP_DEVICE void mark(std::uint64_t position, bool asks) const {
-    Warp::store_release(&marks[position & (depth() - 1)], position + 1);
-    if (asks) Warp::publish_max(&state->asked, position + 1);
+    Warp::store_relaxed(&marks[position & (depth() - 1)], position + 1);
+    if (asks) Warp::fetch_max(&state->asked, position + 1);
   }
   /// The entry is rung, by this lane or by the one that rings now, unless one before it is not yet
   /// marked: then by who marks that one, or flushes.
   template <class Warp>
   LLEP_DEVICE void want(std::uint64_t position) const {
+    ring<Warp>();
+    if (reached(Warp::load_relaxed(&state->rung), position + 1)) return;
     Warp::publish_max(&state->wanted, position + 1);
     ring<Warp>();
   }
@@ -94,7 +96,7 @@ struct SendQueue {
         each = each->next;
       } while (each != this);
       Warp::exchange_ordered(lock, 0);
-      // Who was refused meanwhile had said before what it wanted.
+      // Who was refused meanwhile says what it wants and tries once more.
       again = false;
       do {
         again = again || each->template is_left<Warp>();
@@ -123,8 +125,8 @@ struct SendQueue {
     if (consumed != before) {
       Warp::fence_system();
       Warp::store_record(cq_record, big_endian(static_cast<std::uint32_t>(consumed & 0xffffff)));
-      Warp::store_release(&state->consumed, consumed);
-      Warp::store_release(&state->completed, completed);
+      Warp::store_relaxed(&state->consumed, consumed);
+      Warp::store_relaxed(&state->completed, completed);
     }
     Warp::exchange_ordered(&state->polling, 0);
   }
@@ -143,6 +145,19 @@ struct SendQueue {
   LLEP_DEVICE bool is_marked(std::uint64_t position) const {
     return Warp::load_relaxed(&marks[position & (depth() - 1)]) == position + 1;
   }
+  /// The end of the marked entries from `first` on. Looks at several at once: each look alone would
+  /// be a trip to memory.
+  template <class Warp>
+  LLEP_DEVICE std::uint64_t end_of_marked(std::uint64_t first) const {
+    constexpr std::uint64_t kAtOnce = 8;
+    for (std::uint64_t end = first;; end += kAtOnce) {
+      bool marked[kAtOnce];
+      for (std::uint64_t i = 0; i < kAtOnce; ++i) marked[i] = is_marked<Warp>(end + i);
+      for (std::uint64_t i = 0; i < kAtOnce; ++i) {
+        if (!marked[i]) return end + i;
+      }
+    }
+  }
   template <class Warp>
   LLEP_DEVICE bool is_left() const {
     const std::uint64_t rung = Warp::load_relaxed(&state->rung);
@@ -151,15 +166,14 @@ struct SendQueue {
   template <class Warp>
   LLEP_DEVICE void ring_marked() const {
     const std::uint64_t first = Warp::load_relaxed(&state->rung);
-    std::uint64_t end = first;
-    while (is_marked<Warp>(end)) ++end;
+    const std::uint64_t end = end_of_marked<Warp>(first);
     if (end == first) return;
     Warp::fence_system();  // acquires the entries with their marks: the adapter sees them before
     Warp::store_record(record, doorbell_record(end));
     Warp::fence_system();
     Warp::store_doorbell(doorbell, doorbell_value(end, qpn));
     if (next != this) Warp::fence_system();  // the next store to it must not swallow this one
-    Warp::store_release(&state->rung, end);
+    Warp::store_relaxed(&state->rung, end);  // handed on with the lock
   }
 
   LLEP_DEVICE const std::uint64_t* cqe_word(std::uint64_t consumed, std::uint32_t offset) const {
