@@ -21,6 +21,7 @@ using Values = std::vector<std::string>;
 constexpr std::array kDtypes = {DispatchDtype::kBf16, DispatchDtype::kFp8};
 constexpr std::array kCopies = {DispatchCopies::kRank, DispatchCopies::kSelection};
 constexpr std::array kPhases = {Phases::kFused, Phases::kSplit};
+constexpr std::array kModes = {Mode::kPaired, Mode::kChained, Mode::kGraph};
 constexpr std::array kOps = {Op::kDispatch, Op::kCombine, Op::kPair};
 constexpr std::array kDevices = {DeviceChoice::kAuto, DeviceChoice::kCuda, DeviceChoice::kHost};
 constexpr std::array kBindings = {Binding::kAuto, Binding::kNone};
@@ -181,6 +182,10 @@ void add_axes(std::vector<OptionKey>& keys) {
       {"phases", "", kAxes, "LIST", "fused: send and receive in one launch; split: in two"},
       &O::phases, kPhases));
   keys.push_back(choice_axis({"op", "", kAxes, "LIST", "dispatch, combine, pair"}, &O::ops, kOps));
+  keys.push_back(choice_axis({"mode", "", kAxes, "LIST",
+                              "paired: each op timed alone; chained: --chain ops back to back; "
+                              "graph: those as one CUDA graph"},
+                             &O::modes, kModes));
 }
 
 void add_device(std::vector<OptionKey>& keys) {
@@ -267,6 +272,9 @@ void add_measurement(std::vector<OptionKey>& keys) {
       int_scalar({"iters", "n", kMeasurement, "N", "timed iterations, all count"}, &O::iters, 1));
   keys.push_back(
       int_scalar({"warmup", "w", kMeasurement, "N", "iterations before them"}, &O::warmup, 0));
+  keys.push_back(int_scalar(
+      {"chain", "", kMeasurement, "N", "ops of one iteration in modes chained and graph"},
+      &O::chain, 1));
   keys.push_back(scalar({"timeout-ms", "", kMeasurement, "MS", "deadline of every wait"},
                         &O::timeout_ms, parse_positive, [](double ms) { return ms; }));
   keys.push_back(flag(

@@ -66,6 +66,7 @@ struct RunOptions {
   std::vector<Phases> phases = {Phases::kFused};
   std::vector<std::string> transports = {"auto"};
   std::vector<Op> ops = {Op::kDispatch, Op::kCombine};
+  std::vector<Mode> modes = {Mode::kPaired};
 
   DeviceChoice device = DeviceChoice::kAuto;
   bool share_gpus = false;
@@ -75,6 +76,7 @@ struct RunOptions {
 
   int iters = 20;
   int warmup = 5;
+  int chain = 10;  // ops of one iteration where they are timed back to back
   double timeout_ms = 10'000;  // of every wait
 
   FifoWireChoice fifo_wire = FifoWireChoice::kAuto;

@@ -89,6 +89,7 @@ Json config_json(const Case& one, const RunOptions& options) {
           {"dispatch_copies", to_string(one.copies)},
           {"phases", to_string(one.phases)},
           {"mode", mode_label(one, options)},
+          {"chain", one.mode == Mode::kPaired ? 1 : options.chain},
           {"num_ranks", one.shape.num_ranks},
           {"num_experts", one.shape.num_experts},
           {"num_topk", one.shape.num_topk},

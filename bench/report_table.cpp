@@ -149,12 +149,14 @@ std::string where_text(const ContextInfo& context) {
                      context.num_nodes == 1 ? "" : "s");
 }
 
-std::string table_caption(const std::string& transport, const ContextInfo& context,
-                          const RunOptions& options) {
+std::string table_caption(const Case& one, const ContextInfo& context, const RunOptions& options) {
+  const std::string chain =
+      one.mode == Mode::kPaired ? "" : fmt::format(" of {} ops each", options.chain);
   const std::string text = fmt::format(
-      "{}, {}, {} routing, {} iterations after {} warm-up; times of the slowest rank, GB/s the "
+      "{}, {}, {}, {} routing, {} iterations{} after {} warm-up; times of the slowest rank, GB/s the "
       "mean of the ranks' own",
-      where_text(context), transport, routing_label(options), options.iters, options.warmup);
+      where_text(context), one.transport, to_string(one.mode), routing_label(options),
+      options.iters, chain, options.warmup);
   return wrapped(text, "");
 }
 
@@ -245,10 +247,11 @@ void TablePrinter::begin(const Case& next) {
 
 void TablePrinter::add(const CaseResult& result) {
   clear_progress();
-  if (transport_ != result.which.transport) {
-    fmt::print(table_, "{}{}{}", transport_.empty() ? "" : "\n",
-               table_caption(result.which.transport, context_, options_), table_header(options_));
-    transport_ = result.which.transport;
+  const Case& which = result.which;
+  if (!captioned_ || captioned_->transport != which.transport || captioned_->mode != which.mode) {
+    fmt::print(table_, "{}{}{}", captioned_ ? "\n" : "", table_caption(which, context_, options_),
+               table_header(options_));
+    captioned_ = which;
   }
   fmt::print(table_, "{}", table_rows(result, options_));
   if (options_.verbose) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "bench/context.hpp"
@@ -18,7 +19,7 @@ std::string where_text(const ContextInfo& context);
 std::string wrapped(const std::string& text, const std::string& indent);
 
 /// What the rows below have in common: executor, hardware, ranks, transport. Ends in a newline.
-std::string table_caption(const std::string& transport, const ContextInfo& context,
+std::string table_caption(const Case& one, const ContextInfo& context,
                           const RunOptions& options);
 
 /// Names of the columns, and a second line with their units.
@@ -43,7 +44,7 @@ class TablePrinter {
 
   /// Before a case: the progress line, in sweeps of several cases.
   void begin(const Case& next);
-  /// After it: its rows, under a new caption where the transport changed.
+  /// After it: its rows, under a new caption where transport or mode changed.
   void add(const CaseResult& result);
 
  private:
@@ -53,7 +54,7 @@ class TablePrinter {
   const RunOptions& options_;
   std::size_t num_cases_;
   std::size_t begun_ = 0;
-  std::string transport_;  // of the caption last printed
+  std::optional<Case> captioned_;  // whose caption was printed last
   std::FILE* table_;
   std::FILE* progress_;
   bool shows_progress_;

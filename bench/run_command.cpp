@@ -60,7 +60,12 @@ ExitCode run_cases(const Run& run, const std::vector<Case>& cases, Connection& c
   for (const Case& one : cases) {
     report.begin(one);
     std::string why;
-    Transport* transport = connection.use_if_possible(settings_of(one, run.options), why);
+    Transport* transport = nullptr;
+    if (one.mode == Mode::kGraph && run.device.executor() == ExecutorKind::kHost) {
+      why = "the host executor has no graphs";
+    } else {
+      transport = connection.use_if_possible(settings_of(one, run.options), why);
+    }
     if (transport == nullptr) {
       report.add({.which = one, .status = CaseStatus::kSkipped, .reason = why});
       continue;

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "bench/heap_plan.hpp"
-#include "bench/paired_loop.hpp"
+#include "bench/timed_loop.hpp"
 #include "bench/traffic.hpp"
 
 namespace llep {
@@ -33,7 +33,7 @@ CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case&
                         .routing = make_routing(one.shape, spec, context.world.rank()),
                         .payload = options.payload,
                         .seed = options.seed});
-  PairedLoop loop(context, watchdog, one, options, run, payload_epoch);
+  TimedLoop loop(context, watchdog, one, options, run, payload_epoch);
   CaseOutcome outcome;
   outcome.result.which = one;
   outcome.result.expert_rows = rows_of_experts(run.routing());

@@ -56,6 +56,11 @@ void check_against_ranks(const RunOptions& options, int num_ranks) {
   if (most > fewest) {
     usage_error(fmt::format("--uneven-tokens: {} is above --num-tokens {}", most, fewest));
   }
+  const bool graphs = std::find(options.modes.begin(), options.modes.end(), Mode::kGraph) !=
+                      options.modes.end();
+  if (graphs && options.inject && options.inject->kind == Injection::Kind::kDrop) {
+    usage_error("--inject drop: a graph replays what it recorded; use --mode paired or chained");
+  }
   if (options.inject && options.inject->rank >= num_ranks) {
     usage_error(
         fmt::format("--inject: rank={}, but there are {} ranks", options.inject->rank, num_ranks));
@@ -76,8 +81,10 @@ std::vector<Case> expand(const RunOptions& options, int num_ranks) {
     for (const DispatchDtype dtype : options.dispatch_dtypes) {
       for (const DispatchCopies copies : options.dispatch_copies) {
         for (const Phases phases : options.phases) {
-          for (const MoeShape& shape : shapes) {
-            cases.push_back({shape, dtype, copies, phases, signal, transport, ops});
+          for (const Mode mode : options.modes) {
+            for (const MoeShape& shape : shapes) {
+              cases.push_back({shape, dtype, copies, phases, mode, signal, transport, ops});
+            }
           }
         }
       }
@@ -88,10 +95,10 @@ std::vector<Case> expand(const RunOptions& options, int num_ranks) {
 
 std::string label(const Case& one) {
   const MoeShape& shape = one.shape;
-  return fmt::format("{}{} {} {} {} E{} K{} H{} T{}", one.transport,
+  return fmt::format("{}{} {} {} {} {} E{} K{} H{} T{}", one.transport,
                      one.signal == SignalMode::kAtomic ? " atomic" : "", to_string(one.dtype),
-                     to_string(one.copies), to_string(one.phases), shape.num_experts,
-                     shape.num_topk, shape.hidden, shape.max_tokens);
+                     to_string(one.copies), to_string(one.phases), to_string(one.mode),
+                     shape.num_experts, shape.num_topk, shape.hidden, shape.max_tokens);
 }
 
 std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing) {
@@ -103,7 +110,7 @@ std::string case_name(const Case& one, Op op, const std::string& mode, const std
 }
 
 std::string mode_label(const Case& one, const RunOptions& options) {
-  return std::string("paired") + (options.zero_copy ? "-zero-copy" : "") +
+  return std::string(to_string(one.mode)) + (options.zero_copy ? "-zero-copy" : "") +
          (one.signal == SignalMode::kAtomic ? "-atomic" : "");
 }
 

@@ -16,6 +16,7 @@ struct Case {
   DispatchDtype dtype = DispatchDtype::kBf16;
   DispatchCopies copies = DispatchCopies::kRank;
   Phases phases = Phases::kFused;
+  Mode mode = Mode::kPaired;
   SignalMode signal = SignalMode::kWrite;
   std::string transport = "auto";  // as asked for; results carry what "auto" became
   std::vector<Op> ops = {};        // each once, in the order of the enum
@@ -28,14 +29,14 @@ struct Case {
 /// with the option and value that do not fit the ranks or each other.
 std::vector<Case> expand(const RunOptions& options, int num_ranks);
 
-/// For people: "ipc bf16 rank fused E256 K8 H7168 T128".
+/// For people: "ipc bf16 rank fused paired E256 K8 H7168 T128".
 std::string label(const Case& one);
 
 /// The stable name of a measurement:
 /// op/transport/dtype/copies/phases/mode/R4/E256/K8/H7168/T128/routing.
 std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing);
 
-/// How ops were timed: "paired", and "-zero-copy" where combine reads the send window, "-atomic"
+/// How ops were timed: "paired", "chained", "graph", and "-zero-copy" where combine reads the send window, "-atomic"
 /// where signals are atomics.
 std::string mode_label(const Case& one, const RunOptions& options);
 

@@ -12,11 +12,24 @@ enum class DispatchCopies : int { kRank, kSelection };
 /// Send and receive half of an op in one launch, or in two (the hook that overlaps compute).
 enum class Phases : int { kFused, kSplit };
 
+/// How ops are timed: each alone with what it is paired with; many back to back, launched one by one
+/// or as one graph.
+enum class Mode : int { kPaired, kChained, kGraph };
+
 /// How a far peer's word is written by an adapter: an RDMA write, or an atomic add.
 enum class SignalMode : int { kWrite, kAtomic };
 
 constexpr const char* to_string(SignalMode mode) {
   return mode == SignalMode::kWrite ? "write" : "atomic";
+}
+
+constexpr const char* to_string(Mode mode) {
+  switch (mode) {
+    case Mode::kPaired: return "paired";
+    case Mode::kChained: return "chained";
+    case Mode::kGraph: break;
+  }
+  return "graph";
 }
 
 constexpr const char* to_string(DispatchDtype dtype) {

@@ -13,7 +13,7 @@ export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=no
 export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 export PRTE_MCA_hwloc_default_binding_policy=none
 
-say() { echo "$(basename "$0"): $*"; }
+say() { echo "$(basename "$0"): [$SECONDS s] $*"; }
 die() { say "$*" >&2; exit 1; }
 
 # Debian's names of the packages whose header, program or CMake file is not there.

@@ -3,7 +3,7 @@
 # scripts/test.sh [quick|all|long]
 #   quick  unit tests and multi-rank tests on the host executor (default)
 #   all    those, RDMA in virtual machines and over the software adapter, GPU tests where there are
-#          GPUs, and everything again under sanitizers
+#          GPUs, and what has threads or runs the program again under sanitizers
 #   long   all, and the tests that are too long for every day
 
 # shellcheck source=scripts/setup.sh
@@ -31,8 +31,8 @@ run_release() {
 }
 
 run_sanitizers() {
-  build_preset asan
-  run_tests asan -L 'unit|host'
+  build_preset asan llep_host_tests llep_thread_tests
+  run_tests asan -L 'host|threads'
   build_preset tsan llep_thread_tests
   run_tests tsan -L threads
 }

@@ -208,6 +208,44 @@ double CudaDevice::elapsed_us(int from, int to) {
   return static_cast<double>(ms) * 1e3;
 }
 
+namespace {
+
+class Graph final : public RecordedWork {
+ public:
+  Graph(cudaGraph_t recorded, cudaStream_t stream) : stream_(stream) {
+    const UniqueHandle<cudaGraph_t, cudaGraphDestroy> owned(recorded);
+    cudaGraphExec_t graph = nullptr;
+    cuda::check(cudaGraphInstantiateWithFlags(&graph, recorded, 0), "making a graph of kernels");
+    graph_ = Executable(graph);
+    cuda::check(cudaGraphUpload(graph, stream_), "uploading a graph of kernels");
+  }
+  void launch() override {
+    cuda::check(cudaGraphLaunch(graph_.get(), stream_), "launching a graph of kernels");
+  }
+
+ private:
+  using Executable = UniqueHandle<cudaGraphExec_t, cudaGraphExecDestroy>;
+  cudaStream_t stream_;
+  Executable graph_;
+};
+
+}  // namespace
+
+std::unique_ptr<RecordedWork> CudaDevice::record(const std::function<void()>& work) {
+  // Proxies of this process go on using the device: their calls are no business of the recording.
+  cuda::check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal),
+              "recording kernels");
+  cudaGraph_t graph = nullptr;
+  try {
+    work();
+  } catch (...) {
+    if (cudaStreamEndCapture(stream_.get(), &graph) == cudaSuccess) cudaGraphDestroy(graph);
+    throw;
+  }
+  cuda::check(cudaStreamEndCapture(stream_.get(), &graph), "recording kernels");
+  return std::make_unique<Graph>(graph, stream_.get());
+}
+
 void CudaDevice::delay(double us) {
   const auto sleep = [](void* data) {
     const std::unique_ptr<double> duration(static_cast<double*>(data));

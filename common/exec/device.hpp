@@ -27,6 +27,13 @@ struct SharedMemoryHandle {
   std::uint64_t bytes = 0;
 };
 
+/// Work that a device has recorded and starts again with one call.
+class RecordedWork {
+ public:
+  virtual ~RecordedWork() = default;
+  virtual void launch() = 0;
+};
+
 /// Where one rank's kernels run and its memory lives. One rank owns one device and one stream of
 /// work on it; launches are made by the executors' own launch functions.
 ///
@@ -71,6 +78,11 @@ class Device {
   /// Host-observed time between two marks that have passed, in microseconds.
   virtual double elapsed_us(int from, int to) = 0;
   static constexpr int kNumMarks = 4;
+
+  /// What `work` launches is recorded (a CUDA graph), not run. Null: this device cannot record.
+  virtual std::unique_ptr<RecordedWork> record(const std::function<void()>& /*work*/) {
+    return nullptr;
+  }
 
   /// Work on the stream that lasts this long and does nothing.
   virtual void delay(double us) = 0;

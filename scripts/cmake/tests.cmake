@@ -19,8 +19,6 @@ if(NOT GTest_FOUND)
 endif()
 include(GoogleTest)
 
-llep_add_precompiled(llep_tests_precompiled LIBRARIES GTest::gtest HEADERS <gtest/gtest.h>)
-
 # Sanitizers slow the host executor's threads down about tenfold.
 set(LLEP_TIMEOUT_FACTOR 1)
 if(LLEP_SANITIZE)
@@ -28,7 +26,7 @@ if(LLEP_SANITIZE)
 endif()
 
 # What every test process sees. Open MPI 4 (OMPI_*) and 5 (PRTE_*): root, more ranks than cores,
-# no binding of ranks to cores. Their leaks are told from ours by whole stacks, which libraries
+# no binding of ranks to cores, and what is left of a run that failed goes at once. Their leaks are told from ours by whole stacks, which libraries
 # without frame pointers give only to the slow unwinder.
 set(LLEP_TEST_ENVIRONMENT
   OMPI_ALLOW_RUN_AS_ROOT=1
@@ -38,13 +36,21 @@ set(LLEP_TEST_ENVIRONMENT
   OMPI_MCA_mpi_yield_when_idle=1
   PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
   PRTE_MCA_hwloc_default_binding_policy=none
+  OMPI_MCA_odls_base_sigkill_timeout=0
+  PRTE_MCA_odls_base_sigkill_timeout=0
   ASAN_OPTIONS=fast_unwind_on_malloc=0
   LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0
   UBSAN_OPTIONS=print_stacktrace=1
   TSAN_OPTIONS=second_deadlock_stack=1)
+if(LLEP_SANITIZE)
+  # Reading the names of all the world's PCI devices takes AddressSanitizer 14 s a run.
+  list(APPEND LLEP_TEST_ENVIRONMENT HWLOC_COMPONENTS=-pci)
+endif()
 
-# What ThreadSanitizer needs built: the tests labelled threads.
+# What sanitizers need built: the tests labelled threads, those labelled host.
 add_custom_target(llep_thread_tests)
+add_custom_target(llep_host_tests)
+add_dependencies(llep_host_tests llep)
 
 # llep_add_test_program(name SOURCES file... [LIBRARIES target...]): a program of tests, with its own
 # main unless GTest::gtest_main is named.
@@ -52,7 +58,7 @@ function(llep_add_test_program name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} GTest::gtest llep_flags)
-  llep_use_precompiled(${name} llep_tests_precompiled)
+  llep_precompile(${name})
 endfunction()
 
 # llep_add_test(name LABEL label... SOURCES file... [LIBRARIES target...] [TIMEOUT seconds]
@@ -72,6 +78,9 @@ function(llep_add_test name)
     LIBRARIES ${arg_LIBRARIES} GTest::gtest_main)
   if("threads" IN_LIST arg_LABEL)
     add_dependencies(llep_thread_tests ${name})
+  endif()
+  if("host" IN_LIST arg_LABEL)
+    add_dependencies(llep_host_tests ${name})
   endif()
   # PRE_TEST: a build never runs what it built (it may be for another machine).
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 NO_PRETTY_VALUES
@@ -104,6 +113,7 @@ function(llep_add_mpi_test name)
   endif()
   list(POP_FRONT arg_COMMAND program)
   if(TARGET ${program})
+    add_dependencies(llep_host_tests ${program})
     set(program $<TARGET_FILE:${program}>)
   endif()
   math(EXPR timeout "${arg_TIMEOUT} * ${LLEP_TIMEOUT_FACTOR}")

@@ -15,6 +15,7 @@
 
 #include "common/mpi_session.hpp"
 #include "common/watchdog.hpp"
+#include "tests/mpi_main.hpp"
 
 namespace llep {
 namespace {
@@ -142,12 +143,6 @@ int play(std::string_view ending) {
 }  // namespace llep
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
   if (argc > 1) return llep::play(argv[1]);
-  const llep::MpiSession session;
-  llep::MpiCommunicator world = llep::MpiCommunicator::world();
-  // A test that fails on one rank fails the run of all. Tests hold collectives: no fatal assertion
-  // may stand before one.
-  const auto failed = llep::gather_all(world, RUN_ALL_TESTS());
-  return *std::max_element(failed.begin(), failed.end());
+  return llep::run_mpi_tests(argc, argv);
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Runs under mpirun.
-#include <algorithm>
-
 #include <gtest/gtest.h>
 
 #include "common/mpi_session.hpp"
 #include "tests/host/proxy_wire_contract.hpp"
+#include "tests/mpi_main.hpp"
 #include "transport/fifo/mpi_wire.hpp"
 
 namespace llep {
@@ -20,9 +19,5 @@ TEST(MpiWire, rows_are_there_when_their_signal_is) {
 }  // namespace llep
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  const llep::MpiSession session;
-  llep::MpiCommunicator world = llep::MpiCommunicator::world();
-  const auto failed = llep::gather_all(world, RUN_ALL_TESTS());
-  return *std::max_element(failed.begin(), failed.end());
+  return llep::run_mpi_tests(argc, argv);
 }

@@ -97,6 +97,27 @@ schema() {
   json 'd["context"]["executor"] == "host" and d["context"]["world_size"] == 3'
 }
 
+modes() {
+  need_python
+  run 0 -np 3 "$llep" run "${small[@]}" --json r.json --mode chained,graph --chain 3 \
+    --phases fused,split --op dispatch,combine,pair --check all --transport ipc,fifo
+  says out ', ipc, chained, uniform routing, 5 iterations of 3 ops each after 2 warm-up' \
+    'skipped: the host executor has no graphs'
+  valid r.json
+  json 'd["complete"] and d["errors"] == [] and len(d["benchmarks"]) == 2 * 2 * 2 * 3'
+  json 'all(b["status"] == "ok" and b["correctness"] == {"passed": True, "checked_iterations": 5}
+            for b in d["benchmarks"] if b["config"]["mode"] == "chained")'
+  json '{(b["status"], b["config"]["chain"]) for b in d["benchmarks"]
+         if b["config"]["mode"] == "graph"} == {("skipped", 3)}'
+  # What is injected is found in chains as well.
+  run 3 -np 2 "$llep" run "${small[@]}" --json r.json --mode chained --chain 4 \
+    --inject corrupt:rank=1,iter=2,op=combine
+  says err 'llep: rank [01]: combine: token [0-3]: first bad column 0: expected 0x'
+  rm r.json
+  complains 2 '--inject drop: a graph replays' -np 2 "$llep" run "${small[@]}" --json x.json \
+    --mode graph --inject drop
+}
+
 verbose() {
   run 0 -np 2 "$llep" run "${small[@]}" --json r.json --verbose --transport ipc,auto
   says out '^transport: auto is ipc' '^  dispatch window ' '^  rank 1: host on .*, cpus ' \
@@ -125,7 +146,7 @@ help_and_version() {
 
 dry_run() {
   run 0 -np 2 "$llep" run "${small[@]}" --dry-run --json r.json --dispatch-dtype bf16,fp8
-  says out '^symmetric heap: .* per rank, 2 cases$' '^  ipc fp8 rank fused E4 K2 H256 T4 ' \
+  says out '^symmetric heap: .* per rank, 2 cases$' '^  ipc fp8 rank fused paired E4 K2 H256 T4 ' \
     '^  combine window '
   # Two terabytes for a rank: a dry run allocates nothing.
   run 0 -np 2 "$llep" run --device host -t 1000000 -d 16384 -k 32 -e 512 --dry-run
@@ -250,7 +271,7 @@ hang() {
   inject 4 hang:rank=1,iter=2 \
     'not d["complete"] and d["errors"][0]["phase"].startswith("dispatch: ") and
      d["errors"][0]["peer"] == 1' \
-    'llep: rank 0: iteration 2 of ipc bf16 rank fused E4 K2 H256 T4 did not end within 14 s; rank 0: dispatch: [a-z]+: waited 3000 ms for rank 1: expected epoch' \
+    'llep: rank 0: iteration 2 of ipc bf16 rank fused paired E4 K2 H256 T4 did not end within 14 s; rank 0: dispatch: [a-z]+: waited 3000 ms for rank 1: expected epoch' \
     'llep: rank 1: iteration 2 of .* did not end within 14 s; none of its own waits has failed'
 }
 kill_rank() {

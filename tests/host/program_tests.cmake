@@ -11,43 +11,59 @@ function(llep_add_program_test name)
     ENVIRONMENT "${LLEP_TEST_ENVIRONMENT};MPIRUN=${MPIEXEC_EXECUTABLE}")
 endfunction()
 
-set(full_matrix 1 2 3 4 8)
-set(reduced_matrix 5 7)
-set(fifo_matrix 1 2 3 4 5 8)
-set(hybrid_matrix 4 7)
+# Every day; and what the long tests add.
+set(full_matrix 2 4)
+set(reduced_matrix 1 3 5 7 8)
+set(fifo_matrix 2 3 8)
+set(hybrid_matrix 4)
+set(long_matrix 1 3 8)
+set(long_fifo_matrix 1 4 5 6 7)
+set(long_hybrid_matrix 7)
 set(cases
-  schema verbose default_place help_and_version dry_run sources floors
+  schema modes verbose default_place help_and_version dry_run sources floors
   corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
   fifo_drop fifo_stall fifo_full fifo_kill fifo_paths fifo_refused list
   bad_values different_options unavailable no_room half_room unwritable)
 if(LLEP_SANITIZE)
   # They see each process by itself, and few ranks show them all the code there is.
   set(full_matrix)
-  set(reduced_matrix 2 3)
+  set(reduced_matrix 2)
   set(fifo_matrix 3)
-  set(hybrid_matrix 4)
+  set(hybrid_matrix 3)
+  set(long_matrix)
+  set(long_fifo_matrix)
+  set(long_hybrid_matrix)
   set(cases schema verbose corrupt_dispatch misroute drop_combine hang no_room fifo_full fifo_paths)
 endif()
-foreach(ranks IN LISTS full_matrix)
-  llep_add_program_test(matrix.${ranks} TIMEOUT 300
-    COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh $<TARGET_FILE:llep> ${ranks} --device host)
-endforeach()
-foreach(ranks IN LISTS reduced_matrix)
-  llep_add_program_test(matrix.${ranks} TIMEOUT 180
-    COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
-      --device host)
-endforeach()
+# llep_add_matrix_tests(name LABEL label RANKS n... [REDUCED --reduced] [OPTIONS argument...])
+function(llep_add_matrix_tests name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL" "RANKS;REDUCED;OPTIONS")
+  foreach(ranks IN LISTS arg_RANKS)
+    set(options ${arg_OPTIONS})
+    if(ranks GREATER 4)
+      list(APPEND options --host-blocks 1)  # threads are many more than cores as it is
+    endif()
+    llep_add_program_test(${name}.${ranks} TIMEOUT 300
+      COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh ${arg_REDUCED} $<TARGET_FILE:llep> ${ranks}
+        --device host ${options})
+    set_tests_properties(${name}.${ranks} PROPERTIES LABELS ${arg_LABEL})
+    # Looking for leaks takes longer than such a run; other tests of the program look.
+    set_property(TEST ${name}.${ranks} APPEND PROPERTY ENVIRONMENT
+      ASAN_OPTIONS=fast_unwind_on_malloc=0:detect_leaks=0)
+  endforeach()
+endfunction()
 
-foreach(ranks IN LISTS fifo_matrix)
-  llep_add_program_test(matrix_fifo.${ranks} TIMEOUT 240
-    COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
-      --device host --transport fifo --fifo-wire mpi --proxy-threads 2 --qps-per-peer 3)
-endforeach()
-foreach(ranks IN LISTS hybrid_matrix)
-  llep_add_program_test(matrix_hybrid.${ranks} TIMEOUT 240
-    COMMAND ${PROJECT_SOURCE_DIR}/tests/matrix.sh --reduced $<TARGET_FILE:llep> ${ranks}
-      --device host --transport hybrid-fifo --fifo-wire mpi --ranks-per-node 2 --fifo-depth 64)
-endforeach()
+set(over_fifo REDUCED --reduced OPTIONS
+  --transport fifo --fifo-wire mpi --proxy-threads 2 --qps-per-peer 3)
+set(over_hybrid REDUCED --reduced OPTIONS
+  --transport hybrid-fifo --fifo-wire mpi --ranks-per-node 2 --fifo-depth 64)
+llep_add_matrix_tests(matrix LABEL host RANKS ${full_matrix})
+llep_add_matrix_tests(matrix_reduced LABEL host RANKS ${reduced_matrix} REDUCED --reduced)
+llep_add_matrix_tests(matrix_fifo LABEL host RANKS ${fifo_matrix} ${over_fifo})
+llep_add_matrix_tests(matrix_hybrid LABEL host RANKS ${hybrid_matrix} ${over_hybrid})
+llep_add_matrix_tests(matrix LABEL long RANKS ${long_matrix})
+llep_add_matrix_tests(matrix_fifo LABEL long RANKS ${long_fifo_matrix} ${over_fifo})
+llep_add_matrix_tests(matrix_hybrid LABEL long RANKS ${long_hybrid_matrix} ${over_hybrid})
 
 foreach(case IN LISTS cases)
   llep_add_program_test(program.${case} TIMEOUT 90

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Queues of libmlx5 driven by warps; two ranks under mpirun, over whatever adapter there is.
 #include "tests/ibgda/adapter_rank.hpp"
+#include "tests/mpi_main.hpp"
 
 #include <algorithm>
 #include <array>
@@ -231,10 +232,5 @@ TEST_F(AdapterTest, queue_pairs_that_share_registers_lose_no_doorbell) {
 }  // namespace llep
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  const llep::MpiSession session;
-  llep::MpiCommunicator world = llep::MpiCommunicator::world();
-  // A test that fails on one rank fails the run of all.
-  const auto failed = llep::gather_all(world, RUN_ALL_TESTS());
-  return *std::max_element(failed.begin(), failed.end());
+  return llep::run_mpi_tests(argc, argv);
 }

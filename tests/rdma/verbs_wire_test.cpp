@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Runs under mpirun over soft-RoCE: in_guest.sh, where all ranks have one device, and in part
 // in_cluster.sh.
+#include "tests/mpi_main.hpp"
 #include "transport/fifo/verbs_wire.hpp"
 
 #include <algorithm>
@@ -293,10 +294,5 @@ TEST_F(VerbsWire, a_peer_that_is_gone_is_named) {
 }  // namespace llep
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  const llep::MpiSession session;
-  llep::MpiCommunicator world = llep::MpiCommunicator::world();
-  // A test that fails on one rank fails the run of all.
-  const auto failed = llep::gather_all(world, RUN_ALL_TESTS());
-  return *std::max_element(failed.begin(), failed.end());
+  return llep::run_mpi_tests(argc, argv);
 }

@@ -74,7 +74,7 @@ TEST(Table, NoLineIsLongerThan120) {
   EXPECT_LE(longest_line(table_header(options)), 120U);
   EXPECT_LE(longest_line(table_rows(result, options)), 120U);
   EXPECT_TRUE(table_rows(result, options).ends_with("more words\n"));
-  EXPECT_LE(longest_line(table_caption("ipc", make_context(), options)), 120U);
+  EXPECT_LE(longest_line(table_caption(Case{.transport = "ipc"}, make_context(), options)), 120U);
 }
 
 TEST(Table, UncheckedIsNotOk) {
@@ -113,11 +113,11 @@ TEST(Table, VerboseTellsEachRanksPlace) {
 }
 
 TEST(Table, CaptionSaysWhereTheNumbersComeFrom) {
-  EXPECT_EQ(table_caption("ipc", make_context(), RunOptions()),
-            "cuda executor, 2 x NVIDIA H200, 2 ranks on 1 node, ipc, uniform routing, 20 "
-            "iterations after 5 warm-up; times of the\nslowest rank, GB/s the mean of the ranks' "
-            "own\n");
-  const std::string host = table_caption("ipc", make_context(ExecutorKind::kHost), RunOptions());
+  EXPECT_EQ(table_caption(Case{.transport = "ipc"}, make_context(), RunOptions()),
+            "cuda executor, 2 x NVIDIA H200, 2 ranks on 1 node, ipc, paired, uniform "
+            "routing, 20 iterations after 5 warm-up; times\nof the slowest rank, GB/s the mean of "
+            "the ranks' own\n");
+  const std::string host = table_caption(Case{.transport = "ipc"}, make_context(ExecutorKind::kHost), RunOptions());
   EXPECT_EQ(host.find("host executor (timings are not GPU timings), 2 ranks"), 0U);
 }
 
@@ -142,8 +142,8 @@ TEST(Table, PrintsACaptionForEachTransportAndNoProgressIntoFiles) {
   std::rewind(table.get());
   ASSERT_EQ(std::fread(text.data(), 1, text.size(), table.get()), text.size());
   const std::string rows = table_header(options) + table_rows(result, options);
-  EXPECT_EQ(text, table_caption("ipc", context, options) + rows + table_rows(result, options) +
-                      "\n" + table_caption("fifo", context, options) + rows);
+  EXPECT_EQ(text, table_caption(Case{.transport = "ipc"}, context, options) + rows + table_rows(result, options) +
+                      "\n" + table_caption(Case{.transport = "fifo"}, context, options) + rows);
 }
 
 }  // namespace

@@ -39,6 +39,9 @@ TEST(Sweep, IsTheCrossProductTokensFastest) {
   std::set<std::string> names;
   for (const Case& one : cases) names.insert(case_name(one, Op::kDispatch, "paired", "uniform"));
   EXPECT_EQ(names.size(), cases.size());
+  options.modes = {Mode::kGraph, Mode::kChained};
+  EXPECT_EQ(expand(options, 4).size(), 32U);
+  EXPECT_EQ(expand(options, 4).front().mode, Mode::kGraph);
 }
 
 TEST(Sweep, OpsComeInTheirOrder) {
@@ -100,11 +103,12 @@ TEST(CaseName, HasAllAxesInTheirPlaces) {
   one.dtype = DispatchDtype::kFp8;
   one.copies = DispatchCopies::kSelection;
   one.phases = Phases::kSplit;
+  one.mode = Mode::kChained;
   options.zero_copy = true;
   options.mask.selections = 10;
   options.uneven_tokens.random = true;
   EXPECT_EQ(case_name(one, Op::kPair, mode_label(one, options), routing_label(options)),
-            "pair/ipc/fp8/selection/split/paired-zero-copy/R4/E256/K8/H7168/T128/"
+            "pair/ipc/fp8/selection/split/chained-zero-copy/R4/E256/K8/H7168/T128/"
             "uniform-mask10-uneven");
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,11 +19,12 @@ struct IterationReport : WorkReport {
   double combine_us = 0;
 };
 
-/// Mode `paired`: each op between two marks, all ranks released together by a barrier before each
-/// iteration.
-class PairedLoop {
+/// All ranks are released together by a barrier before each iteration. Mode `paired`: each op
+/// between two marks. Modes `chained` and `graph`: --chain ops between two marks, times are those of
+/// one op, checks those of the last.
+class TimedLoop {
  public:
-  PairedLoop(const RankContext& context, Watchdog& watchdog, const Case& one,
+  TimedLoop(const RankContext& context, Watchdog& watchdog, const Case& one,
              const RunOptions& options, CaseRun& run, std::uint64_t& payload_epoch)
       : context_(context),
         watchdog_(watchdog),
@@ -39,8 +42,13 @@ class PairedLoop {
   void inject_before_launch(int iteration, Op op);
   void dispatch(int iteration);
   void combine(int iteration);
+  void whole(Op op);
+  double timed_chain(Op op, int iteration);
   void attempt(const std::function<void()>& work);
   double timed(const std::function<void()>& send, const std::function<void()>& receive);
+  void time_once(int iteration, bool back_to_back, IterationReport& report);
+  void time_chains(int iteration, bool back_to_back, IterationReport& report);
+  void apply_expert(int iteration);
   IterationReport one_iteration(int iteration, bool back_to_back);
   std::vector<IterationReport> on_all_ranks(int iteration, bool back_to_back);
   void prime();
@@ -62,6 +70,7 @@ class PairedLoop {
   std::uint64_t& payload_epoch_;  // of the next fill; no two of a run have the same rows
   std::uint64_t filled_epoch_ = 0;
   std::optional<Error> failure_;
+  std::map<Op, std::unique_ptr<RecordedWork>> graphs_;
 };
 
 }  // namespace llep

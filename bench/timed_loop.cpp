@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "bench/paired_loop.hpp"
+#include "bench/timed_loop.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ constexpr int kUntimed = -1;
 
 }  // namespace
 
-bool PairedLoop::checks(int iteration) const {
+bool TimedLoop::checks(int iteration) const {
   if (iteration < 0) return false;
   if (options_.check.kind == CheckPolicy::Kind::kOff) return false;
   // An injected fault is looked for where it was made.
@@ -28,7 +28,7 @@ bool PairedLoop::checks(int iteration) const {
   return options_.check.checks(iteration, options_.iters);
 }
 
-void PairedLoop::prepare(int iteration) {
+void TimedLoop::prepare(int iteration) {
   const bool first = iteration == -options_.warmup;
   if (!first && !checks(iteration)) return;
   filled_epoch_ = payload_epoch_++;
@@ -39,7 +39,7 @@ void PairedLoop::prepare(int iteration) {
   context_.device.synchronize();
 }
 
-void PairedLoop::inject_before_launch(int iteration, Op op) {
+void TimedLoop::inject_before_launch(int iteration, Op op) {
   if (hits(Injection::Kind::kDelay, iteration, op)) context_.device.delay(options_.inject->us);
   if (hits(Injection::Kind::kDrop, iteration, op)) {
     op == Op::kDispatch ? run_.drop_dispatched_signal() : run_.drop_expert_signal();
@@ -57,7 +57,7 @@ void PairedLoop::inject_before_launch(int iteration, Op op) {
 
 /// Work on the device. In the middle of an op ranks cannot agree that one has failed: it keeps the
 /// error, leaves the rest out and communicates like the others until they can.
-void PairedLoop::attempt(const std::function<void()>& work) {
+void TimedLoop::attempt(const std::function<void()>& work) {
   if (failure_) return;
   try {
     work();
@@ -67,7 +67,7 @@ void PairedLoop::attempt(const std::function<void()>& work) {
 }
 
 /// Microseconds of one op; split halves are timed apart and added, all ranks meet in between.
-double PairedLoop::timed(const std::function<void()>& send, const std::function<void()>& receive) {
+double TimedLoop::timed(const std::function<void()>& send, const std::function<void()>& receive) {
   Device& device = context_.device;
   double us = 0;
   const auto between_marks = [&](const std::function<void()>& work) {
@@ -84,21 +84,62 @@ double PairedLoop::timed(const std::function<void()>& send, const std::function<
   return us;
 }
 
-void PairedLoop::dispatch(int iteration) {
+void TimedLoop::dispatch(int iteration) {
   inject_before_launch(iteration, Op::kDispatch);
   run_.dispatch(case_.phases == Phases::kFused ? Halves::kBoth : Halves::kSend);
 }
 
-void PairedLoop::combine(int iteration) {
+void TimedLoop::combine(int iteration) {
   inject_before_launch(iteration, Op::kCombine);
   run_.combine(case_.phases == Phases::kFused ? Halves::kBoth : Halves::kSend);
 }
 
-IterationReport PairedLoop::one_iteration(int iteration, bool back_to_back) {
+/// Both halves of an op.
+void TimedLoop::whole(Op op) {
+  const auto halves = [&](auto start) {
+    if (case_.phases == Phases::kFused) return start(Halves::kBoth);
+    start(Halves::kSend);
+    start(Halves::kReceive);
+  };
+  if (op != Op::kCombine) halves([&](Halves half) { run_.dispatch(half); });
+  if (op != Op::kDispatch) halves([&](Halves half) { run_.combine(half); });
+}
+
+/// Microseconds of one of the ops of a chain.
+double TimedLoop::timed_chain(Op op, int iteration) {
+  const auto chain = [&] {
+    for (int i = 0; i < options_.chain; ++i) whole(op);
+  };
+  std::unique_ptr<RecordedWork>& graph = graphs_[op];
+  attempt([&] {
+    if (case_.mode == Mode::kGraph && !graph) graph = context_.device.record(chain);
+    if (op != Op::kCombine) inject_before_launch(iteration, Op::kDispatch);
+    if (op != Op::kDispatch) inject_before_launch(iteration, Op::kCombine);
+  });
+  const auto start = [&] { graph ? graph->launch() : chain(); };
+  return timed(start, {}) / options_.chain;
+}
+
+/// Between dispatch and combine, where their rows are looked at.
+void TimedLoop::apply_expert(int iteration) {
+  if (!checks(iteration) && iteration != -options_.warmup) return;
+  attempt([&] {
+    run_.apply_expert();
+    context_.device.synchronize();
+  });
+}
+
+void TimedLoop::time_chains(int iteration, bool back_to_back, IterationReport& report) {
+  report.dispatch_us = timed_chain(back_to_back ? Op::kPair : Op::kDispatch, iteration);
+  if (back_to_back) return;
+  apply_expert(iteration);
+  report.combine_us = timed_chain(Op::kCombine, iteration);
+}
+
+void TimedLoop::time_once(int iteration, bool back_to_back, IterationReport& report) {
   const bool split = case_.phases == Phases::kSplit;
   const auto receive_dispatch = [&] { run_.dispatch(Halves::kReceive); };
   const auto receive_combine = [&] { run_.combine(Halves::kReceive); };
-  IterationReport report;
   if (back_to_back) {
     report.dispatch_us = timed(
         [&] {
@@ -112,13 +153,17 @@ IterationReport PairedLoop::one_iteration(int iteration, bool back_to_back) {
     const auto send_dispatch = [&] { dispatch(iteration); };
     const auto send_combine = [&] { combine(iteration); };
     report.dispatch_us = timed(send_dispatch, split ? receive_dispatch : std::function<void()>());
-    if (checks(iteration) || iteration == -options_.warmup) {
-      attempt([&] {
-        run_.apply_expert();
-        context_.device.synchronize();
-      });
-    }
+    apply_expert(iteration);
     report.combine_us = timed(send_combine, split ? receive_combine : std::function<void()>());
+  }
+}
+
+IterationReport TimedLoop::one_iteration(int iteration, bool back_to_back) {
+  IterationReport report;
+  if (case_.mode == Mode::kPaired) {
+    time_once(iteration, back_to_back, report);
+  } else {
+    time_chains(iteration, back_to_back, report);
   }
   report.fault = read_fault(context_.device.faults().record);
   report.failed = failure_.has_value();
@@ -128,7 +173,7 @@ IterationReport PairedLoop::one_iteration(int iteration, bool back_to_back) {
 
 /// Collective: one iteration, and what every rank says of it. Throws everywhere if work failed
 /// somewhere.
-std::vector<IterationReport> PairedLoop::on_all_ranks(int iteration, bool back_to_back) {
+std::vector<IterationReport> TimedLoop::on_all_ranks(int iteration, bool back_to_back) {
   const auto guard =
       guard_waits(watchdog_, context_.device, options_.timeout_ms,
                   fmt::format("iteration {} of {}", iteration, label(case_)));
@@ -140,14 +185,14 @@ std::vector<IterationReport> PairedLoop::on_all_ranks(int iteration, bool back_t
 }
 
 /// Collective: what ranks do on the host for an iteration.
-void PairedLoop::host_work(const char* what, const std::function<void()>& work) {
+void TimedLoop::host_work(const char* what, const std::function<void()>& work) {
   const auto guard = guard_host_work(watchdog_, context_.device, options_.timeout_ms,
                                      fmt::format("{} of {}", what, label(case_)));
   collectively(context_.world, work);
 }
 
 /// Waits and transports that failed.
-bool PairedLoop::faulted(const std::vector<IterationReport>& reports,
+bool TimedLoop::faulted(const std::vector<IterationReport>& reports,
                          CaseOutcome& outcome) const {
   outcome.code = gather_failures(context_.world, context_.transport,
                                  {reports.begin(), reports.end()}, options_.timeout_ms,
@@ -155,7 +200,7 @@ bool PairedLoop::faulted(const std::vector<IterationReport>& reports,
   return outcome.code != ExitCode::kOk;
 }
 
-void PairedLoop::report_wrong(const std::string& phase, const std::optional<Mismatch>& mine,
+void TimedLoop::report_wrong(const std::string& phase, const std::optional<Mismatch>& mine,
                               CaseOutcome& outcome) const {
   for (ErrorRecord& error : gather_errors(context_.world, phase, mine)) {
     outcome.result.errors.push_back(std::move(error));
@@ -164,7 +209,7 @@ void PairedLoop::report_wrong(const std::string& phase, const std::optional<Mism
 }
 
 /// True when some rank has wrong data.
-bool PairedLoop::judge(bool back_to_back, CaseOutcome& outcome) {
+bool TimedLoop::judge(bool back_to_back, CaseOutcome& outcome) {
   std::optional<Mismatch> dispatch;
   std::optional<Mismatch> combine;
   host_work("checking", [&] {
@@ -185,7 +230,7 @@ bool PairedLoop::judge(bool back_to_back, CaseOutcome& outcome) {
   return outcome.code != ExitCode::kOk;
 }
 
-void PairedLoop::record(const std::vector<IterationReport>& reports, int iteration,
+void TimedLoop::record(const std::vector<IterationReport>& reports, int iteration,
                         CaseOutcome& outcome) {
   for (OpResult& op : outcome.result.ops) {
     double cold = 0;
@@ -201,7 +246,7 @@ void PairedLoop::record(const std::vector<IterationReport>& reports, int iterati
 
 /// The reference payload is the same in every iteration: its expert runs once, before pairs that
 /// leave it no time.
-void PairedLoop::prime() {
+void TimedLoop::prime() {
   run_.fill(0);
   run_.dispatch(Halves::kBoth);
   run_.apply_expert();
@@ -209,7 +254,7 @@ void PairedLoop::prime() {
   context_.device.synchronize();
 }
 
-CaseOutcome PairedLoop::run(bool back_to_back) {
+CaseOutcome TimedLoop::run(bool back_to_back) {
   CaseOutcome outcome;
   outcome.result.which = case_;
   const auto ranks = static_cast<std::size_t>(context_.world.size());
