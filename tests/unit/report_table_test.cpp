@@ -115,7 +115,7 @@ TEST(Table, VerboseTellsEachRanksPlace) {
 TEST(Table, CaptionSaysWhereTheNumbersComeFrom) {
   EXPECT_EQ(table_caption(Case{.transport = "ipc"}, make_context(), RunOptions()),
             "cuda executor, 2 x NVIDIA H200, 2 ranks on 1 node, ipc, paired, uniform "
-            "routing, 20 iterations after 5 warm-up; times\nof the slowest rank, GB/s the mean of "
+            "routing, 20 iterations after 5 warm-up; times of\nthe slowest rank, GB/s the mean of "
             "the ranks' own\n");
   const std::string host = table_caption(Case{.transport = "ipc"}, make_context(ExecutorKind::kHost), RunOptions());
   EXPECT_EQ(host.find("host executor (timings are not GPU timings), 2 ranks"), 0U);
