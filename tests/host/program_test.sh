@@ -115,7 +115,7 @@ modes() {
   says err 'llep: rank [01]: combine: token [0-3]: first bad column 0: expected 0x'
   rm r.json
   complains 2 '--inject drop: a graph replays' -np 2 "$llep" run "${small[@]}" --json x.json \
-    --mode graph --inject drop
+    --mode graph --inject drop:rank=1,iter=0
 }
 
 verbose() {
