@@ -28,6 +28,10 @@ paths() {
         2 * [["self"] + 3 * ["ibgda"], ["self", "ipc", "ibgda", "ibgda"]]'
   json 'all(t["proxy_cpu"] == 4 * [[]] for t in d["context"]["transports"])'
   json 'all(b["status"] == "ok" and b["bytes"]["rdma"]["total"] > 0 for b in d["benchmarks"])'
+  # One node: nobody is far.
+  rm r.json
+  run 0 -np 2 "$llep" run "${small[@]}" --transport hybrid-ibgda --json r.json
+  json 'd["context"]["transports"][0]["paths"] == [["self", "ipc"], ["ipc", "self"]]'
 }
 
 list() {

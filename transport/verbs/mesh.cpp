@@ -59,7 +59,7 @@ int MeshMaker::most_qps_of_a_cq() const {
   for_each_far_channel([&](int peer, int channel) {
     ++num_qps[static_cast<std::size_t>(plan_.cq_of(peer, channel))];
   });
-  return *std::max_element(num_qps.begin(), num_qps.end());
+  return num_qps.empty() ? 0 : *std::max_element(num_qps.begin(), num_qps.end());
 }
 
 void MeshMaker::open(const ChosenPort& chosen, const VerbsMemory& heap) {
