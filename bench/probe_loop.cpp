@@ -71,11 +71,17 @@ int ProbeLoop::calibrate(const Probe& probe, ProbeOutcome& outcome) {
   }
 }
 
+/// Collective: messages made or looked at on the host.
+void ProbeLoop::host_work(const Probe& probe, const std::function<void()>& work) {
+  const auto guard = guard_host_work(watchdog_, context_.device, options_.timeout_ms,
+                                     "messages of " + floor_name(probe.floor));
+  collectively(context_.world, work);
+}
+
 void ProbeLoop::check(const Probe& probe, ProbeOutcome& outcome) {
   if (probe.message_bytes == 0) return;
   std::optional<WrongMessage> mine;
-  collectively(context_.world,
-               [&] { mine = messages_.check(set_, probe.sources, probe.message_bytes); });
+  host_work(probe, [&] { mine = messages_.check(set_, probe.sources, probe.message_bytes); });
   const auto lines = gather_strings(context_.world, mine ? mine->text : "");
   const auto sources = gather_all(context_.world, mine ? mine->source : -1);
   for (std::size_t rank = 0; rank < lines.size(); ++rank) {
@@ -94,7 +100,7 @@ ProbeOutcome ProbeLoop::measure(const Probe& probe) {
   ProbeOutcome outcome{.floor = probe.floor};
   if (probe.message_bytes > 0) {
     ++set_;
-    collectively(context_.world, [&] {
+    host_work(probe, [&] {
       messages_.fill(set_, probe.message_bytes);
       messages_.poison(probe.sources, probe.message_bytes);
     });

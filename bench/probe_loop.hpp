@@ -46,6 +46,7 @@ class ProbeLoop {
 
   double timed(const Probe& probe, int num_rounds);
   double on_all_ranks(const Probe& probe, int num_rounds, ProbeOutcome& outcome);
+  void host_work(const Probe& probe, const std::function<void()>& work);
   int calibrate(const Probe& probe, ProbeOutcome& outcome);
   void check(const Probe& probe, ProbeOutcome& outcome);
 

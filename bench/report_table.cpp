@@ -153,8 +153,8 @@ std::string table_caption(const Case& one, const ContextInfo& context, const Run
   const std::string chain =
       one.mode == Mode::kPaired ? "" : fmt::format(" of {} ops each", options.chain);
   const std::string text = fmt::format(
-      "{}, {}, {}, {} routing, {} iterations{} after {} warm-up; times of the slowest rank, GB/s the "
-      "mean of the ranks' own",
+      "{}, {}, {}, {} routing, {} iterations{} after {} warm-up; times of the slowest rank, GB/s "
+      "the mean of the ranks' own",
       where_text(context), one.transport, to_string(one.mode), routing_label(options),
       options.iters, chain, options.warmup);
   return wrapped(text, "");

@@ -76,7 +76,8 @@ ExitCode run_cases(const Run& run, const std::vector<Case>& cases, Connection& c
                               .transport = *transport,
                               .heap = run.heap,
                               .nodes = run.nodes};
-    const CaseOutcome outcome = run_case(context, connection.watchdog(), one, run.options, payload_epoch);
+    const CaseOutcome outcome =
+        run_case(context, connection.watchdog(), one, run.options, payload_epoch);
     report.add(outcome.result);
     if (outcome.code == ExitCode::kOk) continue;
     print_errors(run.world, outcome.result.errors);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "bench/runner.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 
+#include "bench/failures.hpp"
 #include "bench/heap_plan.hpp"
 #include "bench/timed_loop.hpp"
 #include "bench/traffic.hpp"
@@ -29,23 +33,32 @@ CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case&
                      const RunOptions& options, std::uint64_t& payload_epoch) {
   const RoutingSpec spec{
       .seed = options.seed, .mask = options.mask, .uneven_tokens = options.uneven_tokens};
-  CaseRun run(context, {.layout = plan_case(one, options).layout,
-                        .routing = make_routing(one.shape, spec, context.world.rank()),
-                        .payload = options.payload,
-                        .seed = options.seed});
-  TimedLoop loop(context, watchdog, one, options, run, payload_epoch);
+  const auto guard = [&](const char* what) {
+    return guard_host_work(watchdog, context.device, options.timeout_ms,
+                           fmt::format("{} of {}", what, label(one)));
+  };
+  std::optional<CaseRun> run;
+  {
+    const auto guarded = guard("setting up");
+    run.emplace(context, CaseSetup{.layout = plan_case(one, options).layout,
+                                   .routing = make_routing(one.shape, spec, context.world.rank()),
+                                   .payload = options.payload,
+                                   .seed = options.seed});
+  }
+  TimedLoop loop(context, watchdog, one, options, *run, payload_epoch);
   CaseOutcome outcome;
   outcome.result.which = one;
-  outcome.result.expert_rows = rows_of_experts(run.routing());
+  outcome.result.expert_rows = rows_of_experts(run->routing());
   if (one.wants(Op::kDispatch) || one.wants(Op::kCombine)) append(outcome, loop.run(false));
   if (outcome.code == ExitCode::kOk && one.wants(Op::kPair)) append(outcome, loop.run(true));
   for (OpResult& op : outcome.result.ops) {
-    op.bytes = bytes_of(run.routing(), one, op.op, context.nodes);
+    op.bytes = bytes_of(run->routing(), one, op.op, context.nodes);
   }
   if (outcome.code != ExitCode::kOk) {
     outcome.result.status = CaseStatus::kFailed;
     outcome.result.reason = outcome.result.errors.front().message;
   }
+  const auto guarded = guard("the end");
   // Nobody frees what a peer's kernel may still write.
   context.device.synchronize();
   context.world.barrier();

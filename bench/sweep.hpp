@@ -36,8 +36,8 @@ std::string label(const Case& one);
 /// op/transport/dtype/copies/phases/mode/R4/E256/K8/H7168/T128/routing.
 std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing);
 
-/// How ops were timed: "paired", "chained", "graph", and "-zero-copy" where combine reads the send window, "-atomic"
-/// where signals are atomics.
+/// How ops were timed: "paired", "chained" or "graph", and "-zero-copy" where combine reads the send
+/// window, "-atomic" where signals are atomics.
 std::string mode_label(const Case& one, const RunOptions& options);
 
 /// "uniform", with what else shapes the traffic: "uniform-mask10-uneven".

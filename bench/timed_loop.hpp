@@ -20,8 +20,8 @@ struct IterationReport : WorkReport {
 };
 
 /// All ranks are released together by a barrier before each iteration. Mode `paired`: each op
-/// between two marks. Modes `chained` and `graph`: --chain ops between two marks, times are those of
-/// one op, checks those of the last.
+/// between two marks. Modes `chained` and `graph`: --chain ops between two marks; times are those
+/// of one op, checks those of the last.
 class TimedLoop {
  public:
   TimedLoop(const RankContext& context, Watchdog& watchdog, const Case& one,

@@ -12,8 +12,8 @@ enum class DispatchCopies : int { kRank, kSelection };
 /// Send and receive half of an op in one launch, or in two (the hook that overlaps compute).
 enum class Phases : int { kFused, kSplit };
 
-/// How ops are timed: each alone with what it is paired with; many back to back, launched one by one
-/// or as one graph.
+/// How ops are timed: each between marks of its own (paired), or many back to back between two
+/// marks, launched one by one (chained) or as one CUDA graph.
 enum class Mode : int { kPaired, kChained, kGraph };
 
 /// How a far peer's word is written by an adapter: an RDMA write, or an atomic add.

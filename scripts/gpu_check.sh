@@ -5,8 +5,9 @@
 # Parts: tests (the GPU tests), matrix (odd shapes on 1, 2, 4 ... GPUs), sanitize (compute-sanitizer
 # on small shapes), soak (10,000 and 200 checked iterations), decode (configs/ll_decode.json): over
 # ipc, and as fifo-matrix, fifo-sanitize, fifo-soak, fifo-decode over fifo and hybrid-fifo with the
-# wire mpi. twin (ibgda, hybrid-ibgda and the FIFO's wire verbs over the software adapter), share (several ranks on a GPU), older (code for sm_80, and none for this GPU), floors
-# (what each transport costs alone). Logs and results go to OUT.
+# wire mpi. twin (ibgda, hybrid-ibgda and the FIFO's wire verbs over the software adapter), share
+# (several ranks on a GPU), older (code for sm_80, and none for this GPU), floors (what each transport
+# costs alone). Logs and results go to OUT.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
