@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "bench/option_keys.hpp"
 
-#include <algorithm>
 #include <array>
 #include <iterator>
-#include <nlohmann/json.hpp>
-#include <span>
 #include <utility>
 
+#include "bench/key_makers.hpp"
 #include "bench/option_values.hpp"
 #include "bench/transports.hpp"
 
 namespace llep {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = OptionJson;
 using Kind = OptionKey::Kind;
-using Values = std::vector<std::string>;
+using Values = OptionValues;
 
 constexpr std::array kDtypes = {DispatchDtype::kBf16, DispatchDtype::kFp8};
 constexpr std::array kCopies = {DispatchCopies::kRank, DispatchCopies::kSelection};
@@ -30,96 +28,6 @@ constexpr std::array kFifoWires = {FifoWireChoice::kAuto, FifoWireChoice::kVerbs
 constexpr std::array kSignals = {SignalMode::kWrite, SignalMode::kAtomic};
 constexpr std::array kMrModes = {MrMode::kAuto, MrMode::kDmabuf, MrMode::kPeermem, MrMode::kHost};
 constexpr std::array kPayloads = {Payload::kHash, Payload::kReference};
-
-/// What the help says of a key; the rest follows from the member's type.
-struct About {
-  const char* name;
-  const char* brief;
-  const char* group;
-  const char* values;
-  const char* help;
-};
-
-OptionKey make_key(const About& about, Kind kind) {
-  return {.name = about.name,
-          .brief = about.brief,
-          .kind = kind,
-          .group = about.group,
-          .values = about.values,
-          .help = about.help,
-          .set = {},
-          .show = {}};
-}
-
-void refuse_repeats(const Values& values) {
-  Values sorted = values;
-  std::sort(sorted.begin(), sorted.end());
-  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-  if (twice != sorted.end()) usage_error("'" + *twice + "' is listed twice");
-}
-
-/// An axis of the sweep: `parse` reads one value, `show_one` is its inverse.
-template <class T, class Parse, class ShowOne>
-OptionKey axis(const About& about, std::vector<T> RunOptions::*member, Parse parse,
-               ShowOne show_one) {
-  OptionKey key = make_key(about, Kind::kList);
-  key.set = [=](RunOptions& options, const Values& values) {
-    refuse_repeats(values);
-    std::vector<T> parsed;
-    std::transform(values.begin(), values.end(), std::back_inserter(parsed), parse);
-    options.*member = std::move(parsed);
-  };
-  key.show = [=](const RunOptions& options) {
-    if ((options.*member).empty()) return Json(nullptr);
-    Json list = Json::array();
-    for (const T& value : options.*member) list.push_back(show_one(value));
-    return list;
-  };
-  return key;
-}
-
-OptionKey int_axis(const About& about, std::vector<int> RunOptions::*member) {
-  return axis(
-      about, member, [](const std::string& text) { return parse_int(text, 1); },
-      [](int value) { return value; });
-}
-
-template <class T, std::size_t N>
-OptionKey choice_axis(const About& about, std::vector<T> RunOptions::*member,
-                      const std::array<T, N>& choices) {
-  return axis(
-      about, member, [&choices](const std::string& text) { return parse_choice<T>(text, choices); },
-      [](T value) { return to_string(value); });
-}
-
-template <class T, class Parse, class Show>
-OptionKey scalar(const About& about, T RunOptions::*member, Parse parse, Show show) {
-  OptionKey key = make_key(about, Kind::kScalar);
-  key.set = [=](RunOptions& options, const Values& values) {
-    options.*member = parse(values.front());
-  };
-  key.show = [=](const RunOptions& options) { return Json(show(options.*member)); };
-  return key;
-}
-
-OptionKey int_scalar(const About& about, int RunOptions::*member, int least) {
-  return scalar(
-      about, member, [least](const std::string& text) { return parse_int(text, least); },
-      [](int value) { return value; });
-}
-
-template <class T, std::size_t N>
-OptionKey choice(const About& about, T RunOptions::*member, const std::array<T, N>& choices) {
-  return scalar(
-      about, member, [&choices](const std::string& text) { return parse_choice<T>(text, choices); },
-      [](T value) { return to_string(value); });
-}
-
-OptionKey flag(const About& about, bool RunOptions::*member) {
-  OptionKey key = scalar(about, member, parse_bool, [](bool value) { return value; });
-  key.kind = Kind::kFlag;
-  return key;
-}
 
 /// Either key replaces what the other said, so that a later source can change its mind.
 OptionKey experts_key(const About& about, std::vector<int> RunOptions::*member,
