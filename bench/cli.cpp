@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/gate_check.hpp"
 #include "bench/option_values.hpp"
 #include "bench/transports.hpp"
 #include "common/error.hpp"
@@ -29,7 +30,7 @@ constexpr const char* kFooter =
     "Every option is also an environment variable (--timeout-ms: LLEP_TIMEOUT_MS) and a key of\n"
     "the config file (\"timeout-ms\"). Command line > environment > config > default.\n"
     "Exit codes: 0 ok, 1 internal error, 2 usage, 3 wrong data, 4 deadline passed,\n"
-    "5 transport or device unavailable.";
+    "5 transport or device unavailable, 6 gate missed, 130 stopped by a signal.";
 
 std::string default_text(const OptionKey& key) {
   const nlohmann::ordered_json value = key.show(RunOptions());
@@ -100,6 +101,7 @@ class MeasuringCommand {
     apply_settings(read_environment(environment, keys), options);
     apply_settings(settings(), options);
     check_injection(options);
+    check_gates_fit(options);
     return options;
   }
 

@@ -93,7 +93,7 @@ ExitCode Connection::run_to_the_end(Report& report, const std::function<ExitCode
   try {
     const ExitCode code = work();
     close();
-    report.end(code == ExitCode::kOk);
+    report.end(code == ExitCode::kOk || code == ExitCode::kGateMissed);
     return code;
   } catch (const Error& error) {
     report.fail({.phase = "run", .message = error.what()});

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "bench/case_errors.hpp"
@@ -38,6 +39,18 @@ Watchdog::Guard guard(Watchdog& watchdog, Device& device, double timeout_ms,
                         });
 }
 
+/// The work that these reports are of has ended well.
+void stop_if_asked(const std::vector<WorkReport>& reports) {
+  const auto asked = std::find_if(reports.begin(), reports.end(),
+                                  [](const WorkReport& one) { return one.stop_signal != 0; });
+  if (asked == reports.end()) return;
+  Error error(ExitCode::kStopped,
+              fmt::format("stopped by SIG{} to rank {}; what had been measured is kept",
+                          ::sigabbrev_np(asked->stop_signal), asked - reports.begin()));
+  error.set_agreed();
+  throw error;
+}
+
 }  // namespace
 
 Watchdog::Guard guard_waits(Watchdog& watchdog, Device& device, double timeout_ms,
@@ -64,6 +77,7 @@ ExitCode gather_failures(Communicator& world, const Transport& transport,
     if (!dead) code = ExitCode::kDeadline;
   }
   if (code == ExitCode::kDeadline) add_lines(world, transport.state(), errors);
+  if (code == ExitCode::kOk) stop_if_asked(reports);
   return code;
 }
 

@@ -18,10 +18,12 @@ struct WorkReport {
   FaultRecord fault;
   bool failed = false;  // an Error on this rank, to be agreed upon
   bool transport_failed = false;
+  int stop_signal = 0;  // 0: nobody asked the rank to stop
 };
 
 /// Collective: adds what ended transports and the waits that failed to `errors`. kInternal: a
 /// transport ended; kDeadline: a wait failed; kOk: neither. reports: [num_ranks].
+/// Throws kStopped everywhere if all is well, but some rank was told to stop.
 ExitCode gather_failures(Communicator& world, const Transport& transport,
                          const std::vector<WorkReport>& reports, double timeout_ms,
                          std::vector<ErrorRecord>& errors);

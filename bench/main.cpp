@@ -11,6 +11,7 @@
 #include "bench/floors_command.hpp"
 #include "bench/run_command.hpp"
 #include "common/mpi_session.hpp"
+#include "common/stop_signal.hpp"
 
 namespace {
 
@@ -43,6 +44,7 @@ void agree_on_command(Communicator& world, int command) {
 }
 
 ExitCode measure(MpiCommunicator& world, const RunOptions& options) {
+  remember_stop_signals();
   switch (options.command) {
     case Subcommand::kRun: return run_command(world, options);
     case Subcommand::kFloors: break;

@@ -54,4 +54,15 @@ const OpResult* find_op(const CaseResult& result, Op op) {
 
 bool measured(const OpResult& op) { return !op.us.empty() && !op.us.front().empty(); }
 
+std::vector<std::size_t> slowest_counts(const OpResult& op) {
+  std::vector<std::size_t> counts(op.us.size());
+  for (std::size_t i = 0; i < op.us.front().size(); ++i) {
+    const auto slowest =
+        std::max_element(op.us.begin(), op.us.end(),
+                         [i](const auto& a, const auto& b) { return a[i] < b[i]; });
+    ++counts[static_cast<std::size_t>(slowest - op.us.begin())];
+  }
+  return counts;
+}
+
 }  // namespace llep

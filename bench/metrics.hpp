@@ -41,4 +41,7 @@ const OpResult* find_op(const CaseResult& result, Op op);
 /// Whether there are times to report.
 bool measured(const OpResult& op);
 
+/// [num_ranks] in how many iterations a rank was the slowest; of equal ones the lowest counts.
+std::vector<std::size_t> slowest_counts(const OpResult& op);
+
 }  // namespace llep

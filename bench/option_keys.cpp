@@ -147,10 +147,16 @@ void add_adapters(std::vector<OptionKey>& keys) {
        "port of each rank of a node, such as mlx5_0,mlx5_1:2; if not given nearest to the GPUs"},
       &O::nic_map, [](const std::string& text) { return text; },
       [](const std::string& name) { return name; }));
-  keys.push_back(int_scalar({"gid-index", "", kAdapters, "N", "-1: RoCEv2 over IPv4 if there is one"},
-                            &O::gid_index, -1));
+  keys.push_back(
+      int_scalar({"gid-index", "", kAdapters, "N", "-1: RoCEv2 over IPv4 if there is one"},
+                 &O::gid_index, -1));
   keys.push_back(int_scalar({"sl", "", kAdapters, "N", "service level"}, &O::service_level, 0));
   keys.push_back(int_scalar({"tc", "", kAdapters, "N", "traffic class"}, &O::traffic_class, 0));
+  keys.push_back(scalar({"ack-timeout", "", kAdapters, "N",
+                         "a peer may be silent for 4.096 us * 2^N, seven times; 0: for ever"},
+                        &O::ack_timeout,
+                        [](const std::string& text) { return parse_int(text, 0, 31); },
+                        [](int value) { return value; }));
   keys.push_back(choice({"mr-mode", "", kAdapters, "NAME",
                          "GPU memory: auto, dmabuf, peermem; host: rows through pinned memory"},
                         &O::mr_mode, kMrModes));
@@ -181,13 +187,31 @@ void add_measurement(std::vector<OptionKey>& keys) {
   keys.push_back(
       int_scalar({"warmup", "w", kMeasurement, "N", "iterations before them"}, &O::warmup, 0));
   keys.push_back(int_scalar(
+      {"trials", "", kMeasurement, "N", "times that every case is set up and measured"}, &O::trials,
+      1));
+  keys.push_back(int_scalar(
       {"chain", "", kMeasurement, "N", "ops of one iteration in modes chained and graph"},
       &O::chain, 1));
   keys.push_back(scalar({"timeout-ms", "", kMeasurement, "MS", "deadline of every wait"},
                         &O::timeout_ms, parse_positive, [](double ms) { return ms; }));
+  keys.push_back(flag({"flush-l2", "", kMeasurement, "", "overwrite the L2 cache before each op"},
+                      &O::flush_l2));
   keys.push_back(flag(
       {"zero-copy", "", kMeasurement, "", "the expert writes straight into combine's send window"},
       &O::zero_copy));
+}
+
+void add_gates(std::vector<OptionKey>& keys) {
+  using O = RunOptions;
+  constexpr const char* kGates = "Gates (exit code 6 if missed)";
+  keys.push_back(axis({"max-latency-us", "", kGates, "LIST",
+                       "OP:STATISTIC:US that no case may exceed, such as dispatch:p50:40"},
+                      &O::max_latency_us, parse_latency_gate,
+                      [](const LatencyGate& gate) { return to_string(gate); }));
+  keys.push_back(axis({"min-bw", "", kGates, "LIST",
+                       "OP:GBPS by logical bytes that every case must reach"},
+                      &O::min_bw, parse_bandwidth_gate,
+                      [](const BandwidthGate& gate) { return to_string(gate); }));
 }
 
 void add_routing_and_checks(std::vector<OptionKey>& keys) {
@@ -220,6 +244,10 @@ void add_output(std::vector<OptionKey>& keys) {
       {"json", "J", kOutput, "FILE", "results; if not given results/local/<UTC time>.json"},
       &O::json_path, [](const std::string& text) { return text; },
       [](const std::string& path) { return path.empty() ? Json(nullptr) : Json(path); }));
+  keys.push_back(scalar(
+      {"samples", "", kOutput, "FILE", "every rank's times as CSV"}, &O::samples_path,
+      [](const std::string& text) { return text; },
+      [](const std::string& path) { return path.empty() ? Json(nullptr) : Json(path); }));
   keys.push_back(
       flag({"anonymous", "", kOutput, "", "no host names, UUIDs or paths in it"}, &O::anonymous));
   keys.push_back(flag({"verbose", "", kOutput, "", "say more on the way"}, &O::verbose));
@@ -234,6 +262,7 @@ std::vector<OptionKey> make_run_keys() {
   add_transport(keys);
   add_adapters(keys);
   add_measurement(keys);
+  add_gates(keys);
   add_routing_and_checks(keys);
   add_output(keys);
   return keys;

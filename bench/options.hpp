@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/gates.hpp"
 #include "bench/inject.hpp"
 #include "common/axes.hpp"
 #include "kernels/payload.hpp"
@@ -76,8 +77,12 @@ struct RunOptions {
 
   int iters = 20;
   int warmup = 5;
+  int trials = 1;  // of every case, each set up anew
   int chain = 10;  // ops of one iteration where they are timed back to back
   double timeout_ms = 10'000;  // of every wait
+  bool flush_l2 = false;       // before every timed op
+  std::vector<LatencyGate> max_latency_us = {};
+  std::vector<BandwidthGate> min_bw = {};
 
   FifoWireChoice fifo_wire = FifoWireChoice::kAuto;
   std::vector<SignalMode> signals = {SignalMode::kWrite};
@@ -91,6 +96,7 @@ struct RunOptions {
   int gid_index = -1;          // -1: automatic
   int service_level = 0;
   int traffic_class = 0;
+  int ack_timeout = 16;        // 4.096 us * 2^16 = 268 ms
   MrMode mr_mode = MrMode::kAuto;
   bool relaxed_ordering = false;
 
@@ -109,6 +115,7 @@ struct RunOptions {
   std::optional<Injection> inject;
 
   std::string json_path;  // empty: default_result_path()
+  std::string samples_path;  // every rank's samples as CSV; empty: none
   bool anonymous = false;
   bool verbose = false;
   bool dry_run = false;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "bench/case_errors.hpp"
+#include "common/stop_signal.hpp"
 
 namespace llep {
 
@@ -44,7 +45,8 @@ double ProbeLoop::on_all_ranks(const Probe& probe, int num_rounds, ProbeOutcome&
   }
   mine.work = {.fault = read_fault(context_.device.faults().record),
                .failed = failure.has_value(),
-               .transport_failed = context_.transport.failure().has_value()};
+               .transport_failed = context_.transport.failure().has_value(),
+               .stop_signal = stop_signal()};
   double us = 0;
   std::vector<WorkReport> work;
   for (const Report& report : gather_all(context_.world, mine)) {

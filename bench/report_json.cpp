@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "bench/metrics.hpp"
+#include "bench/trials.hpp"
 #include "common/statistics.hpp"
 
 namespace llep {
@@ -82,6 +83,11 @@ Json bandwidth_json(const OpResult* op) {
           {"unique_rank_aggregate", aggregate(unique_rank)}};
 }
 
+Json histogram_json(const OpResult& op) {
+  const Histogram histogram = histogram_of(max_over_ranks(op.us));
+  return {{"from", histogram.from}, {"width", histogram.width}, {"counts", histogram.counts}};
+}
+
 Json config_json(const Case& one, const RunOptions& options) {
   const Json arguments = to_json(options);
   return {{"transport", one.transport},
@@ -103,6 +109,8 @@ Json config_json(const Case& one, const RunOptions& options) {
           {"seed", options.seed},
           {"iters", options.iters},
           {"warmup", options.warmup},
+          {"trials", options.trials},
+          {"flush_l2", options.flush_l2},
           {"check", arguments["check"]},
           {"inject", arguments["inject"]}};
 }
@@ -132,6 +140,9 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
           {"floor", nullptr},
           {"floor_ratio", nullptr},
           {"correctness", correctness_json(found)},
+          {"trial_p50_us", timed ? Json(trial_medians(*found, options.iters)) : Json(nullptr)},
+          {"slowest_counts", timed ? Json(slowest_counts(*found)) : Json(nullptr)},
+          {"histogram_us", timed ? histogram_json(*found) : Json(nullptr)},
           {"samples_us", timed ? Json(max_over_ranks(found->us)) : Json(nullptr)}};
 }
 
@@ -150,6 +161,13 @@ nlohmann::ordered_json to_json(const TransportSummary& transport) {
           {"descriptions", transport.descriptions},
           {"paths", known(transport.paths)},
           {"proxy_cpu", known(transport.proxy_cpu)}};
+}
+
+nlohmann::ordered_json to_json(const GateResult& gate) {
+  return {{"gate", gate.gate},
+          {"passed", gate.passed},
+          {"worst", or_null(gate.worst)},
+          {"name", gate.worst ? Json(gate.name) : Json(nullptr)}};
 }
 
 nlohmann::ordered_json to_json(const ErrorRecord& error) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "bench/context.hpp"
+#include "bench/gate_check.hpp"
 #include "bench/options.hpp"
 #include "bench/result.hpp"
 #include "bench/transports.hpp"
@@ -20,6 +21,9 @@ nlohmann::ordered_json benchmark_entries(const CaseResult& result, const Context
 
 /// One entry of `context.transports`.
 nlohmann::ordered_json to_json(const TransportSummary& transport);
+
+/// One entry of `gates`.
+nlohmann::ordered_json to_json(const GateResult& gate);
 
 /// One entry of `errors`.
 nlohmann::ordered_json to_json(const ErrorRecord& error);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -79,7 +80,9 @@ std::string check_text(CaseStatus status, const OpResult* op) {
   return op != nullptr && op->passed ? "ok" : "unchecked";
 }
 
-bool shows_p99(const RunOptions& options) { return options.iters >= kSamplesOfP99; }
+bool shows_p99(const RunOptions& options) {
+  return options.iters * options.trials >= kSamplesOfP99;
+}
 
 std::string row(const CaseResult& result, Op op, const RunOptions& options) {
   const MoeShape& shape = result.which.shape;
@@ -152,10 +155,12 @@ std::string where_text(const ContextInfo& context) {
 std::string table_caption(const Case& one, const ContextInfo& context, const RunOptions& options) {
   const std::string chain =
       one.mode == Mode::kPaired ? "" : fmt::format(" of {} ops each", options.chain);
+  const std::string trials =
+      options.trials == 1 ? "" : fmt::format("{} trials of ", options.trials);
   const std::string text = fmt::format(
-      "{}, {}, {}, {} routing, {} iterations{} after {} warm-up; times of the slowest rank, GB/s "
+      "{}, {}, {}, {} routing, {}{} iterations{} after {} warm-up; times of the slowest rank, GB/s "
       "the mean of the ranks' own",
-      where_text(context), one.transport, to_string(one.mode), routing_label(options),
+      where_text(context), one.transport, to_string(one.mode), routing_label(options), trials,
       options.iters, chain, options.warmup);
   return wrapped(text, "");
 }
@@ -208,13 +213,7 @@ std::string slowest_line(const OpResult& op) {
   if (!measured(op)) return "";
   const std::size_t num_iterations = op.us.front().size();
   std::vector<std::pair<std::size_t, std::size_t>> times;  // slowest how often, which rank
-  for (std::size_t rank = 0; rank < op.us.size(); ++rank) times.emplace_back(0, rank);
-  for (std::size_t i = 0; i < num_iterations; ++i) {
-    const auto slowest =
-        std::max_element(op.us.begin(), op.us.end(),
-                         [i](const auto& a, const auto& b) { return a[i] < b[i]; });
-    ++times[static_cast<std::size_t>(slowest - op.us.begin())].first;
-  }
+  for (const std::size_t count : slowest_counts(op)) times.emplace_back(count, times.size());
   std::stable_sort(times.begin(), times.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
   std::string text;
@@ -233,15 +232,35 @@ TablePrinter::TablePrinter(const ContextInfo& context, const RunOptions& options
                            std::size_t num_cases, std::FILE* table, std::FILE* progress)
     : context_(context),
       options_(options),
-      num_cases_(num_cases),
+      num_runs_(num_cases * static_cast<std::size_t>(options.trials)),
       table_(table),
       progress_(progress),
-      shows_progress_(num_cases > 1 && ::isatty(::fileno(progress)) == 1) {}
+      on_terminal_(::isatty(::fileno(progress)) == 1) {}
 
-void TablePrinter::begin(const Case& next) {
+/// By the runs that have ended: "1 min 5 s left".
+std::string TablePrinter::estimate() const {
+  if (begun_ < 2) return "";
+  const auto done = static_cast<double>(begun_ - 1);
+  const std::chrono::duration<double> gone = std::chrono::steady_clock::now() - start_;
+  const auto seconds =
+      std::llround(gone.count() / done * static_cast<double>(num_runs_ - begun_ + 1));
+  return seconds < 60 ? fmt::format(", about {} s left", seconds)
+                      : fmt::format(", about {} min left", (seconds + 30) / 60);
+}
+
+void TablePrinter::begin(const Case& next, int trial) {
   ++begun_;
-  if (!shows_progress_) return;
-  fmt::print(progress_, "\r\033[K[{}/{}] {}", begun_, num_cases_, label(next));
+  if (num_runs_ == 1) return;
+  const std::string where =
+      options_.trials == 1 ? "" : fmt::format("trial {} of {}, ", trial + 1, options_.trials);
+  if (on_terminal_) {
+    fmt::print(progress_, "\r\033[K[{}/{}] {}{}{}", begun_, num_runs_, where, label(next),
+               estimate());
+  } else if (trial != last_trial_) {
+    // In a log rows tell of the cases, and come with the last trial.
+    if (options_.trials > 1) fmt::print(progress_, "llep: {}{}\n", where, label(next));
+  }
+  last_trial_ = trial;
   std::fflush(progress_);
 }
 
@@ -262,7 +281,7 @@ void TablePrinter::add(const CaseResult& result) {
 }
 
 void TablePrinter::clear_progress() const {
-  if (!shows_progress_) return;
+  if (!on_terminal_ || num_runs_ == 1) return;
   fmt::print(progress_, "\r\033[K");
   std::fflush(progress_);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -35,29 +36,33 @@ std::string load_line(const CaseResult& result);
 /// ... and which ranks were how often the slowest of an op.
 std::string slowest_line(const OpResult& op);
 
-/// Prints rows as cases finish, and on a terminal which case is under way. For rank 0;
+/// Prints rows as cases finish, and which one is under way. For rank 0;
 /// context and options must outlive it.
 class TablePrinter {
  public:
   TablePrinter(const ContextInfo& context, const RunOptions& options, std::size_t num_cases,
                std::FILE* table = stdout, std::FILE* progress = stderr);
 
-  /// Before a case: the progress line, in sweeps of several cases.
-  void begin(const Case& next);
+  /// Before a trial of a case: on a terminal which one, and how long the rest will take; in a log a
+  /// line for each of several trials.
+  void begin(const Case& next, int trial);
   /// After it: its rows, under a new caption where transport or mode changed.
   void add(const CaseResult& result);
 
  private:
   void clear_progress() const;
+  std::string estimate() const;
 
   const ContextInfo& context_;
   const RunOptions& options_;
-  std::size_t num_cases_;
+  std::size_t num_runs_;  // of a case, in all trials
   std::size_t begun_ = 0;
+  int last_trial_ = -1;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::optional<Case> captioned_;  // whose caption was printed last
   std::FILE* table_;
   std::FILE* progress_;
-  bool shows_progress_;
+  bool on_terminal_;
 };
 
 }  // namespace llep

@@ -127,6 +127,7 @@ ResultDocument::ResultDocument(fs::path path, const ContextInfo& context,
   document_["complete"] = false;
   document_["context"] = to_json(context, options);
   document_[entries_] = nlohmann::ordered_json::array();
+  if (options.command == Subcommand::kRun) document_["gates"] = nlohmann::ordered_json::array();
   document_["errors"] = nlohmann::ordered_json::array();
   write();
 }
@@ -134,6 +135,28 @@ ResultDocument::ResultDocument(fs::path path, const ContextInfo& context,
 void ResultDocument::add(nlohmann::ordered_json entries, const std::vector<ErrorRecord>& errors) {
   for (auto& entry : entries) document_[entries_].push_back(std::move(entry));
   for (const ErrorRecord& error : errors) document_["errors"].push_back(to_json(error));
+  write();
+}
+
+void ResultDocument::put(nlohmann::ordered_json entries,
+                         const std::vector<ErrorRecord>& errors) {
+  auto added = nlohmann::ordered_json::array();
+  auto& known = document_[entries_];
+  for (auto& entry : entries) {
+    const auto same = std::find_if(known.begin(), known.end(), [&](const auto& one) {
+      return one["name"] == entry["name"];
+    });
+    if (same == known.end()) {
+      added.push_back(std::move(entry));
+    } else {
+      *same = std::move(entry);
+    }
+  }
+  add(std::move(added), errors);
+}
+
+void ResultDocument::set(const std::vector<GateResult>& gates) {
+  for (const GateResult& gate : gates) document_["gates"].push_back(to_json(gate));
   write();
 }
 
@@ -171,8 +194,8 @@ ResultWriter::ResultWriter(fs::path path, ContextInfo context, RunOptions option
       context_(std::move(context)),
       options_(std::move(options)) {}
 
-void ResultWriter::add(const CaseResult& result) {
-  add(benchmark_entries(result, context_, options_), result.errors);
+void ResultWriter::put(const CaseResult& result) {
+  ResultDocument::put(benchmark_entries(result, context_, options_), result.errors);
 }
 
 }  // namespace llep

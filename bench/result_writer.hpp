@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bench/context.hpp"
+#include "bench/gate_check.hpp"
 #include "bench/options.hpp"
 #include "bench/result.hpp"
 #include "bench/transports.hpp"
@@ -30,8 +31,11 @@ class ResultDocument {
 
   void add(nlohmann::ordered_json entries, const std::vector<ErrorRecord>& errors);
   void add(const ErrorRecord& error);  // of no entry
+  /// Like add; entries replace those that have their names.
+  void put(nlohmann::ordered_json entries, const std::vector<ErrorRecord>& errors);
   /// Replaces what is known of the transport of that name.
   void set(const TransportSummary& transport);
+  void set(const std::vector<GateResult>& gates);
   void finish();
 
   const std::filesystem::path& path() const { return path_; }
@@ -49,8 +53,8 @@ class ResultWriter : public ResultDocument {
  public:
   ResultWriter(std::filesystem::path path, ContextInfo context, RunOptions options);
 
-  using ResultDocument::add;
-  void add(const CaseResult& result);
+  /// In place of what fewer trials of the case had given.
+  void put(const CaseResult& result);
 
  private:
   ContextInfo context_;

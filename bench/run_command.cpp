@@ -3,16 +3,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "bench/connection.hpp"
+#include "bench/gate_check.hpp"
 #include "bench/heap_plan.hpp"
 #include "bench/report.hpp"
 #include "bench/report_table.hpp"
 #include "bench/runner.hpp"
+#include "bench/samples_writer.hpp"
 #include "bench/session.hpp"
+#include "bench/trials.hpp"
 
 namespace llep {
 
@@ -24,7 +29,7 @@ void print_plan(const std::vector<Case>& cases, const RunOptions& options,
   std::fflush(stdout);
 }
 
-/// Table and JSON.
+/// Table, JSON and samples.
 class RunReport final : public Report {
  public:
   RunReport(Communicator& world, const ContextInfo& context, const RunOptions& options,
@@ -33,17 +38,32 @@ class RunReport final : public Report {
     collectively(world, [&] {
       if (world.rank() != 0) return;
       writer_.emplace(result_path(options), context, options);
+      if (!options.samples_path.empty()) samples_.emplace(options);
       table_.emplace(context, options, num_cases);
     });
   }
-  void begin(const Case& one) {
-    if (table_) table_->begin(one);
+  void begin(const Case& one, int trial) {
+    if (table_) table_->begin(one, trial);
   }
-  void add(const CaseResult& result) {
+  /// What one trial of a case gave.
+  void add_samples(const CaseResult& result, int trial) {
+    collectively(world(), [&] {
+      if (samples_) samples_->add(result, trial);
+    });
+  }
+  /// What all its trials gave so far; `whole`: none is to come.
+  void put(const CaseResult& result, bool whole) {
     collectively(world(), [&] {
       if (!writer_) return;
-      table_->add(result);
-      writer_->add(result);
+      if (whole) table_->add(result);
+      writer_->put(result);
+    });
+  }
+  void add(const std::vector<GateResult>& gates) {
+    collectively(world(), [&] {
+      if (!writer_) return;
+      for (const GateResult& gate : gates) fmt::print("{}", gate_line(gate));
+      writer_->set(gates);
     });
   }
 
@@ -51,39 +71,55 @@ class RunReport final : public Report {
   ResultDocument* document() override { return writer_ ? &*writer_ : nullptr; }
 
   std::optional<ResultWriter> writer_;
+  std::optional<SamplesWriter> samples_;
   std::optional<TablePrinter> table_;
 };
+
+CaseOutcome run_or_skip(const Run& run, const Case& one, Connection& connection,
+                        std::uint64_t& payload_epoch) {
+  CaseOutcome skipped{.result = {.which = one, .status = CaseStatus::kSkipped}};
+  if (one.mode == Mode::kGraph && run.device.executor() == ExecutorKind::kHost) {
+    skipped.result.reason = "the host executor has no graphs";
+    return skipped;
+  }
+  Transport* const transport =
+      connection.use_if_possible(settings_of(one, run.options), skipped.result.reason);
+  if (transport == nullptr) return skipped;
+  const RankContext context{.world = run.world,
+                            .device = run.device,
+                            .launcher = run.launcher,
+                            .transport = *transport,
+                            .heap = run.heap,
+                            .nodes = run.nodes};
+  return run_case(context, connection.watchdog(), one, run.options, payload_epoch);
+}
+
+ExitCode pass_gates(const Run& run, const std::vector<CaseResult>& results, RunReport& report) {
+  const std::vector<GateResult> gates = check_gates(results, run.options);
+  report.add(gates);
+  const bool all = std::all_of(gates.begin(), gates.end(), [](const auto& g) { return g.passed; });
+  return all ? ExitCode::kOk : ExitCode::kGateMissed;
+}
 
 ExitCode run_cases(const Run& run, const std::vector<Case>& cases, Connection& connection,
                    RunReport& report) {
   std::uint64_t payload_epoch = 0;
-  for (const Case& one : cases) {
-    report.begin(one);
-    std::string why;
-    Transport* transport = nullptr;
-    if (one.mode == Mode::kGraph && run.device.executor() == ExecutorKind::kHost) {
-      why = "the host executor has no graphs";
-    } else {
-      transport = connection.use_if_possible(settings_of(one, run.options), why);
+  std::vector<CaseResult> results(cases.size());
+  for (int trial = 0; trial < run.options.trials; ++trial) {
+    for (std::size_t place = 0; place < cases.size(); ++place) {
+      const std::size_t at = case_at(place, trial, cases.size());
+      report.begin(cases[at], trial);
+      CaseOutcome outcome = run_or_skip(run, cases[at], connection, payload_epoch);
+      report.add_samples(outcome.result, trial);
+      append_trial(results[at], std::move(outcome.result));
+      const bool failed = outcome.code != ExitCode::kOk;
+      report.put(results[at], failed || trial + 1 == run.options.trials);
+      if (!failed) continue;
+      print_errors(run.world, results[at].errors);
+      return outcome.code;
     }
-    if (transport == nullptr) {
-      report.add({.which = one, .status = CaseStatus::kSkipped, .reason = why});
-      continue;
-    }
-    const RankContext context{.world = run.world,
-                              .device = run.device,
-                              .launcher = run.launcher,
-                              .transport = *transport,
-                              .heap = run.heap,
-                              .nodes = run.nodes};
-    const CaseOutcome outcome =
-        run_case(context, connection.watchdog(), one, run.options, payload_epoch);
-    report.add(outcome.result);
-    if (outcome.code == ExitCode::kOk) continue;
-    print_errors(run.world, outcome.result.errors);
-    return outcome.code;
   }
-  return ExitCode::kOk;
+  return pass_gates(run, results, report);
 }
 
 }  // namespace

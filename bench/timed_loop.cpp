@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bench/case_errors.hpp"
+#include "common/stop_signal.hpp"
 
 namespace llep {
 
@@ -16,6 +17,9 @@ namespace {
 
 /// The number of an iteration that is neither timed nor checked.
 constexpr int kUntimed = -1;
+
+/// Twice the largest L2 cache of today's GPUs (126 MB, B200).
+constexpr std::size_t kFlushedBytes = std::size_t{256} << 20;
 
 }  // namespace
 
@@ -66,9 +70,22 @@ void TimedLoop::attempt(const std::function<void()>& work) {
   }
 }
 
+/// Of --flush-l2: until its memory has been written no row that was read before is in the cache.
+/// Ranks that wrote it faster wait for the others.
+void TimedLoop::flush_l2() {
+  if (!options_.flush_l2) return;
+  attempt([&] {
+    if (!flushed_) flushed_ = context_.device.allocate(kFlushedBytes);
+    context_.device.fill(flushed_.get(), 0, kFlushedBytes);
+    context_.device.synchronize();
+  });
+  context_.world.barrier();
+}
+
 /// Microseconds of one op; split halves are timed apart and added, all ranks meet in between.
 double TimedLoop::timed(const std::function<void()>& send, const std::function<void()>& receive) {
   Device& device = context_.device;
+  flush_l2();
   double us = 0;
   const auto between_marks = [&](const std::function<void()>& work) {
     device.mark(0);
@@ -168,6 +185,7 @@ IterationReport TimedLoop::one_iteration(int iteration, bool back_to_back) {
   report.fault = read_fault(context_.device.faults().record);
   report.failed = failure_.has_value();
   report.transport_failed = context_.transport.failure().has_value();
+  report.stop_signal = stop_signal();
   return report;
 }
 

@@ -45,6 +45,7 @@ class TimedLoop {
   void whole(Op op);
   double timed_chain(Op op, int iteration);
   void attempt(const std::function<void()>& work);
+  void flush_l2();
   double timed(const std::function<void()>& send, const std::function<void()>& receive);
   void time_once(int iteration, bool back_to_back, IterationReport& report);
   void time_chains(int iteration, bool back_to_back, IterationReport& report);
@@ -71,6 +72,7 @@ class TimedLoop {
   std::uint64_t filled_epoch_ = 0;
   std::optional<Error> failure_;
   std::map<Op, std::unique_ptr<RecordedWork>> graphs_;
+  Memory flushed_;  // of --flush-l2
 };
 
 }  // namespace llep

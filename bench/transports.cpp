@@ -67,7 +67,8 @@ VerbsOptions verbs_options(const RunOptions& options, SignalMode signal) {
           .mr_mode = options.mr_mode,
           .relaxed_ordering = options.relaxed_ordering,
           .signal_atomic = signal == SignalMode::kAtomic,
-          .send_depth = options.send_depth};
+          .send_depth = options.send_depth,
+          .ack_timeout = options.ack_timeout};
 }
 
 MakeProxyWires verbs_wires(const VerbsOptions& options, const std::vector<bool>& near) {

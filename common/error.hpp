@@ -18,6 +18,7 @@ enum class ExitCode : int {
   kUnavailable = 5,
   kGateMissed = 6,
   kRegression = 7,
+  kStopped = 130,  // by SIGINT or SIGTERM; shells give this number to the first
 };
 
 /// Host-side failure: "doing what: what is wrong, what would be right".

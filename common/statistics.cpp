@@ -67,6 +67,20 @@ Summary summarize(std::span<const double> samples) {
   return summary;
 }
 
+Histogram histogram_of(std::span<const double> samples) {
+  if (samples.empty()) throw Error(ExitCode::kInternal, "statistics: no samples");
+  const auto [least, most] = std::minmax_element(samples.begin(), samples.end());
+  Histogram histogram{.from = *least,
+                      .width = (*most - *least) / kHistogramBins,
+                      .counts = std::vector<std::int64_t>(kHistogramBins)};
+  for (const double x : samples) {
+    const double at = histogram.width > 0 ? (x - *least) / histogram.width : 0;
+    // The greatest sample is the end of the last interval.
+    ++histogram.counts[std::min<std::size_t>(static_cast<std::size_t>(at), kHistogramBins - 1)];
+  }
+  return histogram;
+}
+
 std::vector<double> max_over_ranks(const std::vector<std::vector<double>>& per_rank) {
   return fold_ranks(per_rank, [](double a, double b) { return std::max(a, b); });
 }

@@ -28,6 +28,17 @@ struct Summary {
 /// Throws Error(kInternal) if there are no samples, or one is not a finite number.
 Summary summarize(std::span<const double> samples);
 
+/// Equal intervals from the least sample to the greatest, each with its own lower end.
+struct Histogram {
+  double from = 0;
+  double width = 0;  // 0: all samples are equal, and in the first interval
+  std::vector<std::int64_t> counts;
+};
+inline constexpr int kHistogramBins = 20;
+
+/// Throws Error(kInternal) if there are no samples.
+Histogram histogram_of(std::span<const double> samples);
+
 /// per_rank: [num_ranks][num_iterations]; the result: [num_iterations].
 /// Throws Error(kInternal) if there are no ranks, or they differ in length.
 std::vector<double> max_over_ranks(const std::vector<std::vector<double>>& per_rank);

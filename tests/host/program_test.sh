@@ -14,7 +14,8 @@ read -ra mpirun <<<"${MPIRUN:-mpirun --oversubscribe --bind-to none}"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-small=(--device host -t 4 -d 256 -k 2 --experts-per-rank 2 --iters 5 --warmup 2)
+shape=(--device host -d 256 -k 2 --experts-per-rank 2)
+small=("${shape[@]}" -t 4 --iters 5 --warmup 2)
 
 fail() {
   echo "FAILED: $*"
@@ -116,6 +117,92 @@ modes() {
   rm r.json
   complains 2 '--inject drop: a graph replays' -np 2 "$llep" run "${small[@]}" --json x.json \
     --mode graph --inject drop:rank=1,iter=0
+}
+
+trials() {
+  need_python
+  run 0 -np 2 "$llep" run "${shape[@]}" -t 2,3 --iters 4 --trials 3 --check all \
+    --json r.json --samples s.csv
+  valid r.json
+  [ "$(grep -c ' ok$' out)" -eq 4 ] || fail "not 4 rows of the table"
+  says out '3 trials of 4 iterations'
+  # Each trial begins with another case.
+  says err '^llep: trial 1 of 3, .* T2$' '^llep: trial 2 of 3, .* T3$' '^llep: trial 3 of 3, .* T2$'
+  json 'd["complete"] and len(d["benchmarks"]) == 4'
+  json 'all(b["correctness"] == {"passed": True, "checked_iterations": 12} and
+            len(b["samples_us"]) == 12 and sum(b["slowest_counts"]) == 12 and
+            sum(b["histogram_us"]["counts"]) == 12 and
+            b["trial_p50_us"] == [sorted(b["samples_us"][i:i + 4])[1] for i in (0, 4, 8)]
+            for b in d["benchmarks"])'
+  # The file of samples has what the cross-rank maxima are of.
+  json '(lambda rows: len(rows) == 4 * 3 * 4 * 2 and
+         [max(float(r["us"]) for r in rows if (r["name"], r["trial"], r["iteration"]) ==
+              (b["name"], str(t), str(i))) for b in d["benchmarks"] for t in range(3) for i in range(4)]
+         == [us for b in d["benchmarks"] for us in b["samples_us"]]
+        )(list(__import__("csv").DictReader(open("s.csv"))))'
+  rm r.json
+  run 0 -np 2 "$llep" run "${shape[@]}" -t 2 --iters 2 --warmup 0 --flush-l2 --json r.json
+  json 'all(b["config"]["flush_l2"] and b["correctness"]["passed"] for b in d["benchmarks"])'
+  run 2 -np 2 "$llep" run "${small[@]}" --json r.json --samples /no/such/s.csv
+  says err '^llep: samples file /no/such/s.csv: No such file or directory$'
+}
+
+gates() {
+  need_python
+  run 0 -np 2 "$llep" run "${small[@]}" --json r.json --max-latency-us dispatch:p50:1e9,combine:max:1e9 \
+    --min-bw combine:1e-9
+  says out '^gate max-latency-us dispatch:p50:1000000000: reached: [0-9.]+ in dispatch/'
+  json '[g["passed"] for g in d["gates"]] == [True, True, True] and d["complete"]'
+  run 6 -np 2 "$llep" run "${shape[@]}" -t 2,4 --json r.json --max-latency-us combine:avg:0.001 \
+    --min-bw dispatch:1e-9
+  valid r.json
+  says out '^gate max-latency-us combine:avg:0.001: missed: [0-9.]+ in combine/' '^gate min-bw .* reached'
+  json '[g["passed"] for g in d["gates"]] == [False, True] and d["complete"] and
+        d["gates"][0]["worst"] == max(b["latency_us"]["cross_rank_max"]["avg"]
+                                      for b in d["benchmarks"] if b["op"] == "combine")'
+  # What was skipped does not pass.
+  run 6 -np 2 "$llep" run "${small[@]}" --mode graph --json r.json --max-latency-us combine:p50:1e9
+  says out '^gate .*: missed: nothing was measured$'
+  rm r.json
+  complains 2 "--max-latency-us: 'combine:p50' is not OP:STATISTIC:US" -np 2 "$llep" run \
+    "${small[@]}" --max-latency-us combine:p50
+  complains 2 "'p77' is not one of min, avg" -np 2 "$llep" run "${small[@]}" \
+    --max-latency-us combine:p77:1
+  complains 2 'dispatch:p99:1 needs 100 samples, --iters and --trials give 5' -np 2 "$llep" run \
+    "${small[@]}" --max-latency-us dispatch:p99:1
+  complains 2 '--min-bw: pair:1, but --op leaves out pair' -np 2 "$llep" run "${small[@]}" \
+    --min-bw pair:1
+}
+
+# SIGTERM to one rank ends all in order; what was measured is in the file.
+stopped() {
+  need_python
+  local code=0 long=(run "${shape[@]}" -t 1,2 --iters 100000 --json r.json)
+  # shellcheck disable=SC2016  # for the shell that becomes rank 1
+  "${mpirun[@]}" -np 1 "$llep" "${long[@]}" : \
+    -np 1 sh -c 'echo $$ >pid; exec "$@"' sh "$llep" "${long[@]}" >out 2>err &
+  local mpirun_pid=$!
+  for _ in $(seq 300); do [ ! -s r.json ] || break; sleep 0.1; done
+  kill -TERM "$(cat pid)"
+  wait "$mpirun_pid" || code=$?
+  [ "$code" -eq 130 ] || fail "exit code $code, expected 130"
+  says err '^llep: stopped by SIGTERM to rank 1; what had been measured is kept$'
+  says out '^results \(incomplete\): r.json$'
+  valid r.json
+  json 'd["complete"] is False and "stopped by SIGTERM" in d["errors"][-1]["message"]'
+  [ "$(leftovers)" = "$leftovers_before" ] || fail "left in /dev/shm: $(leftovers)"
+}
+
+# Files that older versions wrote stay valid.
+curated_results() {
+  local file
+  for file in "$source_dir"/results/*.json; do
+    case $file in
+      *schema.json) ;;
+      *floors*) valid floors.schema.json "$file" ;;
+      *) valid "$file" ;;
+    esac
+  done
 }
 
 verbose() {

@@ -20,7 +20,7 @@ set(long_matrix 1 3 8)
 set(long_fifo_matrix 1 4 5 6 7)
 set(long_hybrid_matrix 7)
 set(cases
-  schema modes verbose default_place help_and_version dry_run sources floors
+  schema modes trials gates stopped verbose default_place help_and_version dry_run sources floors
   corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
   fifo_drop fifo_stall fifo_full fifo_kill fifo_paths fifo_refused list
   bad_values different_options unavailable no_room half_room unwritable)
@@ -69,6 +69,8 @@ foreach(case IN LISTS cases)
   llep_add_program_test(program.${case} TIMEOUT 90
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> ${case})
 endforeach()
+llep_add_program_test(results.valid TIMEOUT 30
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> curated_results)
 llep_add_program_test(config.quickstart TIMEOUT 90
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config quickstart 2)
 llep_add_program_test(config.reference TIMEOUT 180

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Sourced by in_guest.sh and in_cluster.sh.
-# shellcheck disable=SC2034  # failed is theirs to look at
+# shellcheck disable=SC2034  # they use what is set here
 set -uo pipefail
 failed=0
+# Guests are so slow that answers take longer than on a network. soft-RoCE then sends again, and so
+# much of it that it fails (completion status 9 or 12).
+guest_ack_timeout=22  # 17 s
 
 # expect CODE NAME COMMAND...: shows the output of a command that ends with another code.
 expect() {

@@ -6,6 +6,7 @@
 # shellcheck source=tests/rdma/expect.sh
 source "$(dirname "$0")/expect.sh"
 bin=$1
+export LLEP_ACK_TIMEOUT=$guest_ack_timeout
 mpirun=(mpirun --oversubscribe --bind-to none --mca mpi_yield_when_idle 1)
 
 for n in 2 4; do
@@ -24,6 +25,7 @@ expect 0 "hybrid-fifo over verbs, 4 ranks" "${mpirun[@]}" -np 4 "${run[@]}" --it
   --transport hybrid-fifo --ranks-per-node 2 --phases split --timeout-ms 60000
 expect 0 "the software adapter in the kernel's devices' stead" \
   "$(dirname "$0")/../softmlx5/devinfo.sh" "$bin/../lib/libsoftmlx5.so"
+unset LLEP_ACK_TIMEOUT
 expect 1 "a queue pair in error" "${mpirun[@]}" -np 2 "${run[@]}" --transport fifo \
   --timeout-ms 5000 --inject break:rank=1,iter=2
 exit "$failed"

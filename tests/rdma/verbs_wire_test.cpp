@@ -15,6 +15,7 @@
 
 #include "common/exec/host_device.hpp"
 #include "common/mpi_session.hpp"
+#include "tests/rdma/guest.hpp"
 
 namespace llep {
 namespace {
@@ -32,7 +33,9 @@ class VerbsRankUnderTest {
  public:
   explicit VerbsRankUnderTest(MpiCommunicator& world) : world_(world) {}
 
-  void connect(const VerbsOptions& options, const VerbsRank& rank = {}) {
+  /// Patient, unless a test wants a silent peer found out.
+  void connect(VerbsOptions options, const VerbsRank& rank = {}) {
+    if (options.ack_timeout == VerbsOptions().ack_timeout) options.ack_timeout = kGuestAckTimeout;
     made_ = make_verbs_wires(options, rank)(world_, heap_, map_);
   }
   /// Ends this rank's half of the link, as its end would.

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "bench/result_writer.hpp"
+#include "bench/trials.hpp"
 #include "common/error.hpp"
 #include "tests/unit/report_fixture.hpp"
 
@@ -162,10 +163,16 @@ TEST_F(ResultFile, IsWholeAfterEveryCase) {
   ResultWriter writer(path, make_context(), RunOptions());
   EXPECT_EQ(read(path)["complete"], false);
   EXPECT_EQ(read(path)["benchmarks"].size(), 0U);
-  writer.add(make_result());
+  CaseResult result = make_result();
+  writer.put(result);
   EXPECT_EQ(read(path)["complete"], false);
   EXPECT_EQ(read(path)["benchmarks"].size(), 2U);
-  writer.add(make_failed());
+  // Another trial of the case takes the place of the first.
+  append_trial(result, make_result());
+  writer.put(result);
+  EXPECT_EQ(read(path)["benchmarks"].size(), 2U);
+  EXPECT_EQ(read(path)["benchmarks"][0]["samples_us"].size(), 4U);
+  writer.put(make_failed());
   writer.add(ErrorRecord{.phase = "connect", .message = "no"});
   EXPECT_EQ(read(path)["errors"].size(), 2U);
   EXPECT_EQ(read(path)["errors"][0]["expected"], "0x3f80 (1.0)");
@@ -221,7 +228,7 @@ TEST_F(ResultFile, SurvivesWhatJsonCannotSay) {
   ResultWriter writer(path, context, RunOptions());
   CaseResult result = make_result();
   result.ops[0].us = {{0.0}, {0.0}};  // bytes in no time
-  writer.add(result);
+  writer.put(result);
   EXPECT_TRUE(read(path)["benchmarks"][0]["bandwidth_gbps"]["logical_aggregate"].is_null());
 }
 
@@ -250,9 +257,14 @@ TEST_F(ResultFile, IsValidBySchema) {
   for (const ExecutorKind executor : {ExecutorKind::kHost, ExecutorKind::kCuda}) {
     options.anonymous = executor == ExecutorKind::kHost;
     ResultWriter writer(path, make_context(executor), options);
-    for (const CaseResult& result : {make_result(1000), make_skipped(), make_failed()}) {
-      writer.add(result);
+    Mode mode = Mode::kPaired;
+    for (CaseResult result : {make_result(1000), make_skipped(), make_failed()}) {
+      result.which.mode = mode;
+      mode = mode == Mode::kPaired ? Mode::kChained : Mode::kGraph;
+      writer.put(result);
     }
+    writer.set({{.gate = "max-latency-us pair:p50:1"},
+                {.gate = "min-bw dispatch:1", .passed = true, .worst = 2.5, .name = "x"}});
     writer.finish();
     std::string said;
     const int code = validate_file(path, said);

@@ -134,7 +134,7 @@ TEST(Table, PrintsACaptionForEachTransportAndNoProgressIntoFiles) {
   CaseResult result = make_result();
   for (const char* transport : {"ipc", "ipc", "fifo"}) {
     result.which.transport = transport;
-    printer.begin(result.which);
+    printer.begin(result.which, 0);
     printer.add(result);
   }
   EXPECT_EQ(std::ftell(progress.get()), 0);

@@ -84,5 +84,21 @@ TEST(OverRanks, refuses_ranks_of_different_length) {
   EXPECT_THROW(mean_over_ranks({{1, 2}, {1}}), Error);
 }
 
+TEST(Histogram, CountsEverySampleOnce) {
+  const Histogram histogram = histogram_of(std::vector<double>{10, 10.9, 11, 20, 30, 29.9});
+  EXPECT_EQ(histogram.from, 10.0);
+  EXPECT_EQ(histogram.width, 1.0);
+  std::vector<std::int64_t> counts(kHistogramBins);
+  counts[0] = 2;
+  counts[1] = 1;
+  counts[10] = 1;
+  counts[19] = 2;
+  EXPECT_EQ(histogram.counts, counts);
+  const Histogram equal = histogram_of(std::vector<double>{5, 5});
+  EXPECT_EQ(equal.width, 0.0);
+  EXPECT_EQ(equal.counts[0], 2);
+  EXPECT_THROW(histogram_of({}), Error);
+}
+
 }  // namespace
 }  // namespace llep
