@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "bench/gate_check.hpp"
+#include "bench/list_text.hpp"
 #include "bench/option_values.hpp"
-#include "bench/transports.hpp"
 #include "common/error.hpp"
 #include "common/version.hpp"
-#include "transport/ibgda/ibgda_transport.hpp"
 
 namespace llep {
 namespace {
@@ -26,6 +25,16 @@ constexpr const char* kInjectFooter =
     "misroute,\n"
     "delay (us: its length, 1000 if not given), hang, kill, or of proxies stall or break; timed\n"
     "iterations count from 0.\n";
+constexpr const char* kRunExamples =
+    "Examples:\n"
+    "  mpirun -np 8 llep run -t 1,8,32,128 --dispatch-dtype bf16,fp8\n"
+    "  mpirun -np 16 --hostfile hosts llep run --transport hybrid-fifo,hybrid-ibgda --trials 5\n"
+    "  mpirun -np 8 llep run --config configs/ll_decode.json --max-latency-us dispatch:p50:40\n"
+    "  mpirun -np 4 --oversubscribe llep run --device host -t 8 -d 1024 -e 32\n";
+constexpr const char* kFloorsExamples =
+    "Examples:\n"
+    "  mpirun -np 8 llep floors\n"
+    "  mpirun -np 2 llep floors --transport fifo --fifo-wire mpi --sizes 8,64K,1M\n";
 constexpr const char* kFooter =
     "Every option is also an environment variable (--timeout-ms: LLEP_TIMEOUT_MS) and a key of\n"
     "the config file (\"timeout-ms\"). Command line > environment > config > default.\n"
@@ -126,24 +135,6 @@ class MeasuringCommand {
   std::vector<std::pair<const OptionKey*, CLI::Option*>> options_;
 };
 
-std::string list_text() {
-  const auto line = [](const char* name, const std::string& what) {
-    return fmt::format("  {:<12} {}\n", name, what);
-  };
-  std::string text = "executors (--device)\n";
-  text += line("host", "kernels run on the CPUs, for tests: their timings are not a GPU's");
-  text += line("cuda", LLEP_HAS_CUDA != 0 ? "kernels run on GPUs"
-                                          : "not in this binary: configure with -DLLEP_CUDA=on");
-  text += "transports (--transport)\n";
-  for (const TransportName& transport : kTransportNames) {
-    text += line(transport.name, transport.help);
-    if (!std::string_view(transport.name).ends_with("ibgda")) continue;
-    if (const auto why = why_no_ibgda()) text += line("", "not here: " + *why);
-  }
-  text += line("auto", "ipc on one node; on several hybrid-ibgda, or hybrid-fifo and why");
-  return text;
-}
-
 }  // namespace
 
 Command parse_command_line(int argc, const char* const* argv, const Environment& environment) {
@@ -152,11 +143,11 @@ Command parse_command_line(int argc, const char* const* argv, const Environment&
   app.set_version_flag("--version", fmt::format("llep {} ({})", kVersion, kGitRevision));
   MeasuringCommand run(app, Subcommand::kRun, "run",
                        "Times dispatch and combine, checks every row");
-  run.app().footer(std::string(kInjectFooter) + kFooter);
+  run.app().footer(std::string(kRunExamples) + kInjectFooter + kFooter);
   MeasuringCommand floors(app, Subcommand::kFloors, "floors",
                           "Times what transports cost without routing and rows");
-  floors.app().footer(kFooter);
-  const CLI::App& list = *app.add_subcommand("list", "What this binary has: executors, transports");
+  floors.app().footer(std::string(kFloorsExamples) + kFooter);
+  const CLI::App& list = *app.add_subcommand("list", "What can be measured, and what this machine has for it");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

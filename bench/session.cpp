@@ -21,14 +21,6 @@ namespace llep {
 
 namespace {
 
-int visible_gpus() {
-#if LLEP_HAS_CUDA
-  return cuda::num_devices();
-#else
-  return 0;
-#endif
-}
-
 /// What one rank sees; plain data, gathered.
 struct Sight {
   int num_gpus = 0;
@@ -128,6 +120,14 @@ std::string difference(const std::string& ours, const std::string& theirs) {
 }
 
 }  // namespace
+
+int visible_gpus() {
+#if LLEP_HAS_CUDA
+  return cuda::num_devices();
+#else
+  return 0;
+#endif
+}
 
 ChosenDevice choose_device(MpiCommunicator& world, const NodeInfo& node,
                            const RunOptions& options) {

@@ -12,6 +12,9 @@
 
 namespace llep {
 
+/// GPUs that this process can use; 0 in a build without CUDA.
+int visible_gpus();
+
 /// The ranks' devices, agreed upon.
 struct ChosenDevice {
   std::unique_ptr<Device> device;

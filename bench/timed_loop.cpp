@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bench/case_errors.hpp"
+#include "common/exec/profiler_range.hpp"
 #include "common/stop_signal.hpp"
 
 namespace llep {
@@ -83,11 +84,13 @@ void TimedLoop::flush_l2() {
 }
 
 /// Microseconds of one op; split halves are timed apart and added, all ranks meet in between.
-double TimedLoop::timed(const std::function<void()>& send, const std::function<void()>& receive) {
+double TimedLoop::timed(Op op, const std::function<void()>& send,
+                        const std::function<void()>& receive) {
   Device& device = context_.device;
   flush_l2();
   double us = 0;
   const auto between_marks = [&](const std::function<void()>& work) {
+    const ProfilerRange range(to_string(op));
     device.mark(0);
     work();
     device.mark(1);
@@ -134,7 +137,7 @@ double TimedLoop::timed_chain(Op op, int iteration) {
     if (op != Op::kDispatch) inject_before_launch(iteration, Op::kCombine);
   });
   const auto start = [&] { graph ? graph->launch() : chain(); };
-  return timed(start, {}) / options_.chain;
+  return timed(op, start, {}) / options_.chain;
 }
 
 /// Between dispatch and combine, where their rows are looked at.
@@ -159,6 +162,7 @@ void TimedLoop::time_once(int iteration, bool back_to_back, IterationReport& rep
   const auto receive_combine = [&] { run_.combine(Halves::kReceive); };
   if (back_to_back) {
     report.dispatch_us = timed(
+        Op::kPair,
         [&] {
           dispatch(iteration);
           if (split) receive_dispatch();
@@ -169,9 +173,10 @@ void TimedLoop::time_once(int iteration, bool back_to_back, IterationReport& rep
   } else {
     const auto send_dispatch = [&] { dispatch(iteration); };
     const auto send_combine = [&] { combine(iteration); };
-    report.dispatch_us = timed(send_dispatch, split ? receive_dispatch : std::function<void()>());
+    const std::function<void()> none;
+    report.dispatch_us = timed(Op::kDispatch, send_dispatch, split ? receive_dispatch : none);
     apply_expert(iteration);
-    report.combine_us = timed(send_combine, split ? receive_combine : std::function<void()>());
+    report.combine_us = timed(Op::kCombine, send_combine, split ? receive_combine : none);
   }
 }
 

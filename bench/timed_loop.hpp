@@ -46,7 +46,7 @@ class TimedLoop {
   double timed_chain(Op op, int iteration);
   void attempt(const std::function<void()>& work);
   void flush_l2();
-  double timed(const std::function<void()>& send, const std::function<void()>& receive);
+  double timed(Op op, const std::function<void()>& send, const std::function<void()>& receive);
   void time_once(int iteration, bool back_to_back, IterationReport& report);
   void time_chains(int iteration, bool back_to_back, IterationReport& report);
   void apply_expert(int iteration);

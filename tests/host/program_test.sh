@@ -425,7 +425,9 @@ fifo_refused() {
 }
 list() {
   run 0 -np 1 "$llep" list
-  says out '^executors' '^  host ' '^transports' '^  ipc ' '^  fifo ' '^  hybrid-fifo ' '^  auto '
+  says out '^executors' '^  host ' '^  cuda ' '^transports' '^  ipc ' '^  fifo ' '^  hybrid-fifo ' \
+    '^  auto ' '^axes' '^  --num-tokens ' '^  --mode '
+  [ "$(grep -c 'here over ' out)" -eq 2 ] || fail "not said which wires a fifo can have"
 }
 
 # --- command lines that cannot work --------------------------------------------------------------
