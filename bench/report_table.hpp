@@ -18,7 +18,8 @@ std::string where_text(const ContextInfo& context);
 /// Words on lines no longer than the table; a word that is longer is cut.
 std::string wrapped(const std::string& text, const std::string& indent);
 
-/// What the rows below have in common: executor, hardware, ranks, transport. Ends in a newline.
+/// What the rows below have in common: executor, hardware, ranks, transport, mode, routing. Ends in a
+/// newline.
 std::string table_caption(const Case& one, const ContextInfo& context,
                           const RunOptions& options);
 
@@ -44,7 +45,7 @@ class TablePrinter {
 
   /// Before a case: the progress line, in sweeps of several cases.
   void begin(const Case& next);
-  /// After it: its rows, under a new caption where transport or mode changed.
+  /// After it: its rows, under a new caption where transport, mode or routing changed.
   void add(const CaseResult& result);
 
  private:
