@@ -55,8 +55,7 @@ std::optional<Mismatch> CaseRun::check_dispatch(std::uint64_t epoch) {
 
 void CaseRun::upload_expected_rows(std::uint64_t epoch) {
   const DispatchedRow dispatched = dispatched_rows(epoch);
-  const std::size_t scale_bytes = fp8() ? size(shape().num_scales()) * sizeof(float) : 0;
-  const std::size_t row_bytes = packed_row_bytes() + scale_bytes;
+  const std::size_t row_bytes = packed_row_bytes() + scale_bytes();
   std::vector<std::byte> rows(size(shape().num_ranks * shape().max_tokens) * row_bytes);
   std::vector<Bf16> x(size(shape().hidden));
   int last = -1;
@@ -69,7 +68,7 @@ void CaseRun::upload_expected_rows(std::uint64_t epoch) {
     if (fp8()) {
       std::vector<float> scales(size(shape().num_scales()));
       quantize_row(x, {reinterpret_cast<Fp8*>(row), x.size()}, scales);
-      std::memcpy(row + packed_row_bytes(), scales.data(), scale_bytes);
+      std::memcpy(row + packed_row_bytes(), scales.data(), scale_bytes());
     } else {
       std::memcpy(row, x.data(), row_bytes);
     }
@@ -199,10 +198,7 @@ void CaseRun::corrupt_dispatched_row() {
 
 void CaseRun::corrupt_expert_row() {
   need_expert_rows();
-  const ReceivedRow& at = expected_.rows.front();
-  const std::size_t row = size(at.local_expert) * static_cast<std::size_t>(shape().capacity()) +
-                          static_cast<std::size_t>(at.row);
-  corrupt_row(expert_output() + row * size(shape().hidden));
+  corrupt_row(expert_output() + size(packed_row(expected_.rows.front())) * size(shape().hidden));
 }
 
 void CaseRun::drop_dispatched_signal() { ep_.drop_signal(first_routed_token()); }

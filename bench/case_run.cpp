@@ -20,22 +20,32 @@ std::size_t size(int n) { return static_cast<std::size_t>(n); }
 CaseRun::CaseRun(const RankContext& context, const CaseSetup& setup)
     : context_(context),
       setup_(setup),
-      routing_(gather_routing(context.world, setup.layout.shape, setup.routing)),
-      expected_(expected_dispatch(routing_, context.world.rank())),
       ep_(context.world, context.launcher, context.transport, context.heap, setup.layout) {
   collectively(context.world, [&] {
-    const std::size_t selections = size(shape().max_tokens) * size(shape().num_topk);
-    x_ = context_.device.allocate_pages(size(shape().max_tokens) * size(shape().hidden) *
-                                        sizeof(Bf16));
-    topk_ = context_.device.allocate(selections * sizeof(std::int64_t));
-    weights_ = context_.device.allocate(selections * sizeof(float));
-    context_.device.copy(weights_.get(), setup_.routing.weights.data(),
-                         setup_.routing.weights.size() * sizeof(float));
-    upload_topk();
+    allocate_inputs();
     allocate_outputs();
-    list_rows();
     send_in_place();
   });
+  reroute(setup.routing);
+}
+
+void CaseRun::reroute(const RankRouting& routing) {
+  setup_.routing = routing;
+  routing_ = gather_routing(context_.world, shape(), routing);
+  expected_ = expected_dispatch(routing_, context_.world.rank());
+  collectively(context_.world, [&] {
+    upload_routing();
+    list_rows();
+    list_poisoned();
+  });
+}
+
+void CaseRun::allocate_inputs() {
+  Device& device = context_.device;
+  const std::size_t selections = size(shape().max_tokens) * size(shape().num_topk);
+  x_ = device.allocate_pages(size(shape().max_tokens) * size(shape().hidden) * sizeof(Bf16));
+  topk_ = device.allocate(selections * sizeof(std::int64_t));
+  weights_ = device.allocate(selections * sizeof(float));
 }
 
 /// bf16 rows are sent as they lie where the transport can.
@@ -55,6 +65,15 @@ std::size_t CaseRun::packed_row_bytes() const {
   return size(shape().hidden) * (fp8() ? sizeof(Fp8) : sizeof(Bf16));
 }
 
+/// Of an FP8 row; BF16 has none.
+std::size_t CaseRun::scale_bytes() const {
+  return fp8() ? size(shape().num_scales()) * sizeof(float) : 0;
+}
+
+int CaseRun::packed_row(const ReceivedRow& at) const {
+  return at.local_expert * static_cast<int>(shape().capacity()) + static_cast<int>(at.row);
+}
+
 void CaseRun::allocate_outputs() {
   Device& device = context_.device;
   const std::size_t rows = size(shape().num_local_experts()) *
@@ -70,6 +89,9 @@ void CaseRun::allocate_outputs() {
   out_ = device.allocate(size(shape().max_tokens) * size(shape().hidden) * sizeof(Bf16));
   // Rows that nobody writes keep the poison for the whole case.
   device.fill(packed_.get(), PoisonRows::kByte, rows * packed_row_bytes());
+  expected_rows_ = device.allocate(size(shape().num_ranks * shape().max_tokens) *
+                                   (packed_row_bytes() + scale_bytes()));
+  first_bad_ = device.allocate_pinned(sizeof(std::uint64_t));
 }
 
 Memory CaseRun::upload(const void* data, std::size_t bytes) {
@@ -78,10 +100,10 @@ Memory CaseRun::upload(const void* data, std::size_t bytes) {
   return memory;
 }
 
+/// The own tokens, and what the other ranks send here: where it lies and what it is compared with.
 void CaseRun::list_rows() {
   const auto capacity = static_cast<int>(shape().capacity());
-  const std::size_t words = size(shape().num_scales()) * sizeof(float);
-  const std::size_t row_bytes = packed_row_bytes() + (fp8() ? words : 0);
+  const std::size_t row_bytes = packed_row_bytes() + scale_bytes();
   std::vector<OwnedRow> own(size(setup_.routing.num_tokens));
   for (std::size_t t = 0; t < own.size(); ++t) {
     const auto token = static_cast<int>(t);
@@ -90,9 +112,8 @@ void CaseRun::list_rows() {
   std::vector<OwnedRow> received;
   std::vector<ComparedRow> rows;
   std::vector<ComparedRow> scales;
-  std::vector<std::int32_t> poisoned;
   for (const ReceivedRow& at : expected_.rows) {
-    const int row = at.local_expert * capacity + static_cast<int>(at.row);
+    const int row = packed_row(at);
     const std::size_t sent = size(at.source * shape().max_tokens + at.token) * row_bytes;
     received.push_back({.row = row, .rank = at.source, .token = at.token, .k = at.k});
     rows.push_back({.seen = size(row) * packed_row_bytes(), .expected = sent});
@@ -101,22 +122,25 @@ void CaseRun::list_rows() {
                                static_cast<std::size_t>(at.row)) *
                               sizeof(float),
                       .expected = sent + packed_row_bytes()});
-    poisoned.push_back(row);
   }
-  for (int e = 0; e < shape().num_local_experts(); ++e) {
-    const int count = expected_.packed_recv_count[size(e)];
-    if (count < capacity) guard_rows_.push_back(e * capacity + count);
-  }
-  poisoned.insert(poisoned.end(), guard_rows_.begin(), guard_rows_.end());
-  num_poisoned_ = static_cast<int>(poisoned.size());
   own_rows_ = upload(own.data(), own.size() * sizeof(OwnedRow));
   received_rows_ = upload(received.data(), received.size() * sizeof(OwnedRow));
   compared_ = upload(rows.data(), rows.size() * sizeof(ComparedRow));
   if (fp8()) compared_scales_ = upload(scales.data(), scales.size() * sizeof(ComparedRow));
+}
+
+/// Received rows, and behind each expert's last one a row that guards it.
+void CaseRun::list_poisoned() {
+  const auto capacity = static_cast<int>(shape().capacity());
+  guard_rows_.clear();
+  for (int e = 0; e < shape().num_local_experts(); ++e) {
+    const int count = expected_.packed_recv_count[size(e)];
+    if (count < capacity) guard_rows_.push_back(e * capacity + count);
+  }
+  std::vector<std::int32_t> poisoned(guard_rows_.begin(), guard_rows_.end());
+  for (const ReceivedRow& at : expected_.rows) poisoned.push_back(packed_row(at));
+  num_poisoned_ = static_cast<int>(poisoned.size());
   poisoned_ = upload(poisoned.data(), poisoned.size() * sizeof(std::int32_t));
-  expected_rows_ =
-      context_.device.allocate(size(shape().num_ranks * shape().max_tokens) * row_bytes);
-  first_bad_ = context_.device.allocate_pinned(sizeof(std::uint64_t));
 }
 
 Bf16* CaseRun::expert_output() const {
@@ -129,6 +153,12 @@ DispatchOutputs CaseRun::outputs() const {
           .packed_recv_count = as<std::int32_t>(counts_),
           .src_info = as<std::int32_t>(src_info_),
           .layout_range = as<std::int64_t>(ranges_)};
+}
+
+void CaseRun::upload_routing() {
+  upload_topk();
+  context_.device.copy(weights_.get(), setup_.routing.weights.data(),
+                       setup_.routing.weights.size() * sizeof(float));
 }
 
 void CaseRun::upload_topk() {

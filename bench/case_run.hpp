@@ -33,11 +33,15 @@ struct RankContext {
   const Nodes& nodes;
 };
 
-/// One case on one rank: its buffers, its inputs, its ops and their judgement. Constructed by all
-/// ranks together; the other calls do not communicate.
+/// One case on one rank: its buffers, its inputs, its ops and their judgement. Constructed and
+/// rerouted by all ranks together; the other calls do not communicate.
 class CaseRun {
  public:
   CaseRun(const RankContext& context, const CaseSetup& setup);
+
+  /// Collective, like the constructor: from now on this is the routing. The next checked iteration
+  /// needs a fill() and a poison() again.
+  void reroute(const RankRouting& routing);
 
   /// Inputs of one iteration: rows of other epochs differ in every column.
   void fill(std::uint64_t epoch);
@@ -66,9 +70,14 @@ class CaseRun {
   const MoeShape& shape() const { return setup_.layout.shape; }
   bool fp8() const { return setup_.layout.dtype == DispatchDtype::kFp8; }
   std::size_t packed_row_bytes() const;
+  std::size_t scale_bytes() const;
+  int packed_row(const ReceivedRow& at) const;
   Memory upload(const void* data, std::size_t bytes);
-  void list_rows();
+  void allocate_inputs();
   void allocate_outputs();
+  void upload_routing();
+  void list_rows();
+  void list_poisoned();
   void send_in_place();
   Bf16* expert_output() const;
   DispatchOutputs outputs() const;

@@ -18,7 +18,8 @@ constexpr std::array kRecordedVariables = {
 };
 
 /// Values that may name a device, a user or a folder.
-constexpr std::array kPrivateVariables = {"CUDA_VISIBLE_DEVICES", "LLEP_CONFIG", "LLEP_JSON"};
+constexpr std::array kPrivateVariables = {"CUDA_VISIBLE_DEVICES", "LLEP_CONFIG", "LLEP_JSON",
+                                         "LLEP_ROUTING"};
 
 template <class T>
 Json or_null(const std::optional<T>& value) {
@@ -43,7 +44,11 @@ Json environment_json(const ContextInfo& context, bool anonymous) {
 
 Json arguments_json(const RunOptions& options) {
   Json json = to_json(options);
-  if (options.anonymous) json["json"] = nullptr;
+  if (!options.anonymous) return json;
+  json["json"] = nullptr;
+  if (options.command == Subcommand::kFloors) return json;
+  json["routing"] = Json::array();  // traces without their folders
+  for (const RoutingPattern& pattern : options.routings) json["routing"].push_back(label(pattern));
   return json;
 }
 

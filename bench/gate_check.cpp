@@ -26,8 +26,8 @@ GateResult worst_of(const std::vector<CaseResult>& results, const RunOptions& op
     const std::optional<double> value = number(*measurement);
     if (!value || (found.worst && !worse(*value, *found.worst))) continue;
     found.worst = value;
-    found.name =
-        case_name(result.which, op, mode_label(result.which, options), routing_label(options));
+    found.name = case_name(result.which, op, mode_label(result.which, options),
+                           routing_label(result.which, options));
   }
   return found;
 }

@@ -53,6 +53,22 @@ OptionKey transport_key() {
       [](const std::string& name) { return name; });
 }
 
+OptionKey routing_key() {
+  OptionKey key = axis(
+      {"routing", "", "Axes", "LIST",
+       "uniform, balanced, zipf:S, hot-expert:F, hot-rank:F, local, remote, permute, "
+       "group-limited:N,G, trace:FILE"},
+      &RunOptions::routings, parse_routing,
+      [](const RoutingPattern& pattern) { return to_string(pattern); });
+  key.set = [set = key.set](RunOptions& options, const Values& values) {
+    set(options, join_group_limits(values));
+    Values labels;  // what names of results have of them
+    for (const RoutingPattern& pattern : options.routings) labels.push_back(label(pattern));
+    refuse_repeats(labels);
+  };
+  return key;
+}
+
 OptionKey uneven_tokens_key() {
   OptionKey key = make_key({"uneven-tokens", "", "Routing and payload", "LIST|random",
                             "tokens of each rank in rank order, none above --num-tokens"},
@@ -94,6 +110,7 @@ void add_axes(std::vector<OptionKey>& keys) {
                               "paired: each op timed alone; chained: --chain ops back to back; "
                               "graph: those as one CUDA graph"},
                              &O::modes, kModes));
+  keys.push_back(routing_key());
 }
 
 void add_device(std::vector<OptionKey>& keys) {
@@ -225,6 +242,8 @@ void add_routing_and_checks(std::vector<OptionKey>& keys) {
       &O::mask, parse_mask,
       [](MaskSpec mask) { return mask.share == 0.0 ? Json(mask.selections) : Json(mask.share); }));
   keys.push_back(uneven_tokens_key());
+  keys.push_back(flag({"fresh-routing", "", kRouting, "", "another routing in every iteration"},
+                      &O::fresh_routing));
   keys.push_back(choice({"payload", "", kRouting, "NAME", "hash, or reference: the reference test"},
                         &O::payload, kPayloads));
   keys.push_back(scalar(

@@ -69,6 +69,14 @@ double parse_positive(const std::string& text) {
   return *value;
 }
 
+double parse_between(const std::string& text, double least, double most) {
+  const auto value = read_number<double>(text);
+  if (!value || !(*value >= least && *value <= most)) {
+    usage_error(fmt::format("'{}' is not a number from {} to {}", text, least, most));
+  }
+  return *value;
+}
+
 bool parse_bool(const std::string& text) {
   if (text == "true" || text == "1" || text == "on" || text == "yes") return true;
   if (text == "false" || text == "0" || text == "off" || text == "no") return false;

@@ -9,6 +9,7 @@
 
 #include "bench/gates.hpp"
 #include "bench/inject.hpp"
+#include "bench/routing_pattern.hpp"
 #include "common/axes.hpp"
 #include "kernels/payload.hpp"
 #include "transport/verbs/options.hpp"
@@ -106,7 +107,8 @@ struct RunOptions {
 
   bool zero_copy = false;      // the expert writes straight into combine's send window
 
-  std::string routing = "uniform";  // distribution the selections are drawn from
+  std::vector<RoutingPattern> routings = {RoutingPattern{}};
+  bool fresh_routing = false;  // another one in every iteration
   std::uint64_t seed = kDefaultSeed;
   MaskSpec mask;
   UnevenTokens uneven_tokens;

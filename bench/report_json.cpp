@@ -2,6 +2,7 @@
 #include "bench/report_json.hpp"
 
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <span>
 #include <variant>
 
@@ -45,15 +46,22 @@ Json latency_json(const OpResult* op) {
           {"rank_mean", summary_json(summarize(mean_over_ranks(op->us)))}};
 }
 
+std::optional<Spread> spread_of(std::span<const std::uint64_t> counts) {
+  return spread(std::vector<double>(counts.begin(), counts.end()));
+}
+
+Json load_json(const Load& load) {
+  if (load.rows_per_rank.empty()) return nullptr;
+  return {{"rows_per_rank", spread_json(spread_of(load.rows_per_rank))},
+          {"copies_per_rank", spread_json(spread_of(load.copies_per_rank))},
+          {"rows_per_expert", spread_json(spread_of(load.rows_per_expert))},
+          {"ranks_per_token", spread_json(spread_of(load.ranks_per_token))}};
+}
+
 Json byte_class_json(std::span<const std::uint64_t> per_rank) {
   if (per_rank.empty()) return nullptr;
-  std::uint64_t total = 0;
-  std::vector<double> values;
-  for (const std::uint64_t bytes : per_rank) {
-    total += bytes;
-    values.push_back(static_cast<double>(bytes));
-  }
-  return {{"total", total}, {"per_rank", spread_json(spread(values))}};
+  const std::uint64_t total = std::accumulate(per_rank.begin(), per_rank.end(), std::uint64_t{0});
+  return {{"total", total}, {"per_rank", spread_json(spread_of(per_rank))}};
 }
 
 Json bytes_json(const OpResult* op) {
@@ -101,7 +109,8 @@ Json config_json(const Case& one, const RunOptions& options) {
           {"num_topk", one.shape.num_topk},
           {"hidden", one.shape.hidden},
           {"num_tokens", one.shape.max_tokens},
-          {"routing", options.routing},
+          {"routing", label(one.routing)},
+          {"fresh_routing", options.fresh_routing},
           {"mask", arguments["mask"]},
           {"uneven_tokens", arguments["uneven-tokens"]},
           {"payload", arguments["payload"]},
@@ -126,7 +135,7 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
   const CaseStatus status = op_status(result, op);
   const bool timed = found != nullptr && measured(*found);
   const bool explained = status != CaseStatus::kOk && !result.reason.empty();
-  return {{"name", case_name(which, op, mode_label(which, options), routing_label(options))},
+  return {{"name", case_name(which, op, mode_label(which, options), routing_label(which, options))},
           {"op", to_string(op)},
           {"transport", which.transport},
           {"executor", to_string(context.executor)},
@@ -137,6 +146,7 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
           {"cold_us", found == nullptr ? Json(nullptr) : or_null(found->cold_us)},
           {"bytes", bytes_json(found)},
           {"bandwidth_gbps", bandwidth_json(found)},
+          {"load", load_json(result.load)},
           {"floor", nullptr},
           {"floor_ratio", nullptr},
           {"correctness", correctness_json(found)},

@@ -160,7 +160,7 @@ std::string table_caption(const Case& one, const ContextInfo& context, const Run
   const std::string text = fmt::format(
       "{}, {}, {}, {} routing, {}{} iterations{} after {} warm-up; times of the slowest rank, GB/s "
       "the mean of the ranks' own",
-      where_text(context), one.transport, to_string(one.mode), routing_label(options), trials,
+      where_text(context), one.transport, to_string(one.mode), routing_label(one, options), trials,
       options.iters, chain, options.warmup);
   return wrapped(text, "");
 }
@@ -196,17 +196,16 @@ std::string rank_lines(const ContextInfo& context, bool anonymous) {
 }
 
 std::string load_line(const CaseResult& result) {
-  const std::vector<std::uint64_t>& experts = result.expert_rows;
-  if (experts.empty()) return "";
-  const auto ranks = static_cast<std::size_t>(result.which.shape.num_ranks);
-  std::vector<std::uint64_t> rows(ranks);
-  for (std::size_t e = 0; e < experts.size(); ++e) rows[e * ranks / experts.size()] += experts[e];
+  const Load& load = result.load;
+  if (load.rows_per_rank.empty()) return "";
   const auto range = [](const std::vector<std::uint64_t>& of, const char* what) {
     const auto [least, most] = std::minmax_element(of.begin(), of.end());
     return fmt::format("{} to {} rows per {} (most: {} {})", *least, *most, what, what,
                        most - of.begin());
   };
-  return wrapped("load: " + range(rows, "rank") + ", " + range(experts, "expert"), "  ");
+  return wrapped("load: " + range(load.rows_per_rank, "rank") + ", " +
+                     range(load.rows_per_expert, "expert"),
+                 "  ");
 }
 
 std::string slowest_line(const OpResult& op) {
@@ -267,7 +266,8 @@ void TablePrinter::begin(const Case& next, int trial) {
 void TablePrinter::add(const CaseResult& result) {
   clear_progress();
   const Case& which = result.which;
-  if (!captioned_ || captioned_->transport != which.transport || captioned_->mode != which.mode) {
+  if (!captioned_ || captioned_->transport != which.transport || captioned_->mode != which.mode ||
+      captioned_->routing != which.routing) {
     fmt::print(table_, "{}{}{}", captioned_ ? "\n" : "", table_caption(which, context_, options_),
                table_header(options_));
     captioned_ = which;

@@ -19,7 +19,8 @@ std::string where_text(const ContextInfo& context);
 /// Words on lines no longer than the table; a word that is longer is cut.
 std::string wrapped(const std::string& text, const std::string& indent);
 
-/// What the rows below have in common: executor, hardware, ranks, transport. Ends in a newline.
+/// What the rows below have in common: executor, hardware, ranks, transport, mode, routing. Ends in a
+/// newline.
 std::string table_caption(const Case& one, const ContextInfo& context,
                           const RunOptions& options);
 
@@ -46,7 +47,7 @@ class TablePrinter {
   /// Before a trial of a case: on a terminal which one, and how long the rest will take; in a log a
   /// line for each of several trials.
   void begin(const Case& next, int trial);
-  /// After it: its rows, under a new caption where transport or mode changed.
+  /// After it: its rows, under a new caption where transport, mode or routing changed.
   void add(const CaseResult& result);
 
  private:

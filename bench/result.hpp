@@ -23,6 +23,14 @@ struct ByteClasses {
   std::vector<std::uint64_t> messages = {};     // number of messages, not bytes
 };
 
+/// How a routing spreads over ranks and experts. Empty: unknown.
+struct Load {
+  std::vector<std::uint64_t> rows_per_rank = {};    // [num_ranks] selections of a rank's experts
+  std::vector<std::uint64_t> copies_per_rank = {};  // [num_ranks] tokens that go to a rank
+  std::vector<std::uint64_t> rows_per_expert = {};  // [num_experts]
+  std::vector<std::uint64_t> ranks_per_token = {};  // of all ranks' tokens
+};
+
 /// Bytes of one row on the wire: bf16 2 * hidden; FP8 hidden and its fp32 scales; combine is
 /// always bf16; pair: both.
 constexpr std::int64_t row_bytes(Op op, DispatchDtype dtype, int hidden) {
@@ -79,7 +87,7 @@ struct CaseResult {
   Case which = {};  // transport: the one that carried the rows, where "auto" was asked for
   CaseStatus status = CaseStatus::kOk;
   std::string reason = {};         // of a skipped or failed case, one line
-  std::vector<std::uint64_t> expert_rows = {};  // [num_experts] rows that each is sent
+  Load load = {};                  // with --fresh-routing of the first timed iteration, as bytes
   std::vector<OpResult> ops = {};  // those that were measured
   std::vector<ErrorRecord> errors = {};
 };

@@ -4,61 +4,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <utility>
 
+#include "bench/random_stream.hpp"
+#include "bench/routing_drawers.hpp"
 #include "common/error.hpp"
-#include "common/mix64.hpp"
 
 namespace llep {
 
 namespace {
 
-enum class Purpose : std::uint64_t { kTokens, kScores, kWeights, kMask };
-
-/// A stream of random numbers (splitmix64) whose values are promised: only integer operations and
-/// exact or correctly rounded additions, products and comparisons of doubles, where the standard
-/// library's distributions and libm's logarithm differ between versions.
-class RandomStream {
- public:
-  RandomStream(std::uint64_t seed, Purpose purpose)
-      : state_(mix64(mix64(seed) + static_cast<std::uint64_t>(purpose))) {}
-
-  std::uint64_t next() { return mix64(state_ += kGoldenGamma); }
-
-  /// 0 <= value < bound; the bias of 2^-64 * bound is of no account here.
-  std::uint64_t below(std::uint64_t bound) { return next() % bound; }
-
-  /// |N(0,1)|: an exponential x is kept with probability exp(-(x - 1)^2 / 2), which is that another
-  /// exponential is larger than the exponent (von Neumann 1951).
-  double half_normal() {
-    for (;;) {
-      const double x = exponential();
-      const double deviation = x - 1.0;
-      if (exponential() >= deviation * deviation * 0.5) return x;
-    }
-  }
-
- private:
-  double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
-
-  /// A run of falling uniforms that starts at u has odd length with probability exp(-u).
-  double exponential() {
-    for (double whole = 0.0;; whole += 1.0) {
-      const double first = uniform();
-      bool odd = true;
-      double last = first;
-      for (double value = uniform(); value < last; value = uniform()) {
-        last = value;
-        odd = !odd;
-      }
-      if (odd) return whole + first;
-    }
-  }
-
-  std::uint64_t state_;
-};
+/// Of all but the numbers of tokens.
+std::uint64_t iteration_seed(const RoutingSpec& spec) {
+  return spec.seed + static_cast<std::uint64_t>(spec.iteration) * kGoldenGamma;
+}
 
 int tokens_of_rank(const MoeShape& shape, const RoutingSpec& spec, int rank) {
   if (spec.uneven_tokens.even()) return shape.max_tokens;
@@ -91,29 +51,25 @@ std::size_t masked_selections(const MaskSpec& mask, std::size_t num_selections) 
   return static_cast<std::size_t>(count);
 }
 
-/// One token's experts, largest score first; equal scores go to the lower expert.
-class TopExperts {
- public:
-  TopExperts(const MoeShape& shape, std::uint64_t seed)
-      : num_topk_(shape.num_topk),
-        random_(seed, Purpose::kScores),
-        scores_(static_cast<std::size_t>(shape.num_experts)) {}
+/// The first tokens of the trace's record, as many as the rank has.
+std::vector<std::int64_t> traced(const RoutingSpec& spec, int rank, std::size_t num_selections) {
+  const int steps = spec.trace->num_steps;
+  const int step = (spec.iteration % steps + steps) % steps;  // warm-up iterations are negative
+  const auto& recorded = spec.trace->at(step, rank).topk_idx;
+  return {recorded.begin(), recorded.begin() + static_cast<std::ptrdiff_t>(num_selections)};
+}
 
-  void append_to(std::vector<std::int64_t>& topk_idx) {
-    for (std::size_t expert = 0; expert < scores_.size(); ++expert) {
-      scores_[expert] = {-(random_.half_normal() + 1.0), static_cast<std::int64_t>(expert)};
-    }
-    std::partial_sort(scores_.begin(), scores_.begin() + num_topk_, scores_.end());
-    for (int k = 0; k < num_topk_; ++k) {
-      topk_idx.push_back(scores_[static_cast<std::size_t>(k)].second);
-    }
+std::vector<std::int64_t> drawn(const MoeShape& shape, const RoutingSpec& spec, int rank,
+                                int num_tokens) {
+  DrawingRank who{.seed = iteration_seed(spec), .rank = rank};
+  for (int before = 0; before < rank; ++before) {
+    who.first_token += tokens_of_rank(shape, spec, before);
   }
-
- private:
-  int num_topk_;
-  RandomStream random_;
-  std::vector<std::pair<double, std::int64_t>> scores_;  // (-score, expert)
-};
+  const ExpertDrawer draw = make_drawer(spec.pattern, shape, who);
+  std::vector<std::int64_t> topk_idx;
+  for (int token = 0; token < num_tokens; ++token) draw(topk_idx);
+  return topk_idx;
+}
 
 /// Masks `count` distinct selections: the first steps of a shuffle.
 void mask(std::vector<std::int64_t>& topk_idx, std::size_t count, RandomStream random) {
@@ -138,16 +94,15 @@ void append_padded(std::vector<T>& all, const MoeShape& shape, const std::vector
 }  // namespace
 
 RankRouting make_routing(const MoeShape& shape, const RoutingSpec& spec, int rank) {
-  const std::uint64_t seed = spec.seed + static_cast<std::uint64_t>(rank);
+  const std::uint64_t seed = iteration_seed(spec) + static_cast<std::uint64_t>(rank);
   RankRouting routing{
       .num_tokens = tokens_of_rank(shape, spec, rank), .topk_idx = {}, .weights = {}};
   const auto num_selections =
       static_cast<std::size_t>(routing.num_tokens) * static_cast<std::size_t>(shape.num_topk);
   const std::size_t num_masked = masked_selections(spec.mask, num_selections);
 
-  routing.topk_idx.reserve(num_selections);
-  TopExperts top(shape, seed);
-  for (int token = 0; token < routing.num_tokens; ++token) top.append_to(routing.topk_idx);
+  routing.topk_idx = spec.trace ? traced(spec, rank, num_selections)
+                                : drawn(shape, spec, rank, routing.num_tokens);
 
   RandomStream weights(seed, Purpose::kWeights);
   routing.weights.resize(num_selections);
@@ -155,6 +110,16 @@ RankRouting make_routing(const MoeShape& shape, const RoutingSpec& spec, int ran
 
   mask(routing.topk_idx, num_masked, RandomStream(seed, Purpose::kMask));
   return routing;
+}
+
+RankRouting make_routing(const Case& one, const RunOptions& options, int iteration, int rank) {
+  const RoutingSpec spec{.pattern = one.routing,
+                         .trace = one.trace,
+                         .seed = options.seed,
+                         .iteration = options.fresh_routing ? iteration : 0,
+                         .mask = options.mask,
+                         .uneven_tokens = options.uneven_tokens};
+  return make_routing(one.shape, spec, rank);
 }
 
 GlobalRouting global_routing(const MoeShape& shape, std::span<const RankRouting> ranks) {

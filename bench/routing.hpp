@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "bench/options.hpp"
+#include "bench/routing_trace.hpp"
+#include "bench/sweep.hpp"
 #include "common/communicator.hpp"
 #include "common/moe_shape.hpp"
 #include "kernels/reference.hpp"
@@ -23,18 +26,24 @@ struct RankRouting {
 
 /// How routings are drawn. The same spec gives the same routing with every compiler and library.
 struct RoutingSpec {
+  RoutingPattern pattern = {};
+  std::shared_ptr<const Trace> trace = {};  // of a pattern that needs one, checked to fit
   std::uint64_t seed = kDefaultSeed;  // rank r draws from seed + r
+  int iteration = 0;  // each draws anew, but for the numbers of tokens: graphs hold these
   MaskSpec mask;
   UnevenTokens uneven_tokens;  // random: each rank draws from 0 ... max_tokens
 };
 
-/// Uniform routing: each token goes to the num_topk largest of num_experts scores |N(0,1)| + 1,
-/// largest first; weights are |N(0,1)|. Tokens, scores, weights and mask come from streams of their
-/// own: a mask changes no other selection, and more tokens none of the first ones' experts and
-/// weights (which of them are masked does change).
+/// Experts follow the pattern, weights are |N(0,1)|. Tokens, experts, weights and mask come from
+/// streams of their own: a mask changes no other selection, and more tokens none of the first ones'
+/// experts and weights (which of them are masked does change). `balanced` alone looks at the ranks
+/// before this one.
 ///
-/// Throws Error(kUsage) where the spec does not fit the (valid) shape.
+/// Throws Error(kUsage) where tokens or mask do not fit the (valid) shape, which the pattern fits.
 RankRouting make_routing(const MoeShape& shape, const RoutingSpec& spec, int rank);
+
+/// A case's in one iteration: without --fresh-routing the same in all.
+RankRouting make_routing(const Case& one, const RunOptions& options, int iteration, int rank);
 
 /// The routings of all ranks, in rank order, padded to max_tokens.
 GlobalRouting global_routing(const MoeShape& shape, std::span<const RankRouting> ranks);

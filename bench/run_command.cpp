@@ -14,6 +14,7 @@
 #include "bench/heap_plan.hpp"
 #include "bench/report.hpp"
 #include "bench/report_table.hpp"
+#include "bench/routing_trace.hpp"
 #include "bench/runner.hpp"
 #include "bench/samples_writer.hpp"
 #include "bench/session.hpp"
@@ -129,8 +130,9 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
   const NodeInfo node = node_info(world);
   const Nodes nodes = nodes_of(node, options);
   const AutoChoice choice = choose_auto(world, nodes);
-  const auto cases =
+  auto cases =
       same_everywhere([&] { return resolve_auto(expand(options, world.size()), choice); });
+  load_traces(world, cases);
   if (world.rank() == 0) print_plan(cases, options, choice);
   if (options.dry_run) return ExitCode::kOk;
 

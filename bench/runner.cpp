@@ -31,8 +31,6 @@ void append(CaseOutcome& all, CaseOutcome loop) {
 
 CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case& one,
                      const RunOptions& options, std::uint64_t& payload_epoch) {
-  const RoutingSpec spec{
-      .seed = options.seed, .mask = options.mask, .uneven_tokens = options.uneven_tokens};
   const auto guard = [&](const char* what) {
     return guard_host_work(watchdog, context.device, options.timeout_ms,
                            fmt::format("{} of {}", what, label(one)));
@@ -41,18 +39,19 @@ CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case&
   {
     const auto guarded = guard("setting up");
     run.emplace(context, CaseSetup{.layout = plan_case(one, options).layout,
-                                   .routing = make_routing(one.shape, spec, context.world.rank()),
+                                   .routing = make_routing(one, options, 0, context.world.rank()),
                                    .payload = options.payload,
                                    .seed = options.seed});
   }
+  const GlobalRouting first = run->routing();  // fresh ones replace it
   TimedLoop loop(context, watchdog, one, options, *run, payload_epoch);
   CaseOutcome outcome;
   outcome.result.which = one;
-  outcome.result.expert_rows = rows_of_experts(run->routing());
+  outcome.result.load = load_of(first);
   if (one.wants(Op::kDispatch) || one.wants(Op::kCombine)) append(outcome, loop.run(false));
   if (outcome.code == ExitCode::kOk && one.wants(Op::kPair)) append(outcome, loop.run(true));
   for (OpResult& op : outcome.result.ops) {
-    op.bytes = bytes_of(run->routing(), one, op.op, context.nodes);
+    op.bytes = bytes_of(first, one, op.op, context.nodes);
   }
   if (outcome.code != ExitCode::kOk) {
     outcome.result.status = CaseStatus::kFailed;

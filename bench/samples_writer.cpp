@@ -19,8 +19,8 @@ SamplesWriter::SamplesWriter(const RunOptions& options)
 void SamplesWriter::add(const CaseResult& result, int trial) {
   std::string text;
   for (const OpResult& op : result.ops) {
-    const std::string name =
-        case_name(result.which, op.op, mode_label(result.which, options_), routing_label(options_));
+    const std::string name = case_name(result.which, op.op, mode_label(result.which, options_),
+                                       routing_label(result.which, options_));
     for (std::size_t rank = 0; rank < op.us.size(); ++rank) {
       for (std::size_t i = 0; i < op.us[rank].size(); ++i) {
         fmt::format_to(std::back_inserter(text), "\"{}\",{},{},{},{}\r\n", name, trial, i, rank,

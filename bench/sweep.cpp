@@ -10,7 +10,7 @@
 namespace llep {
 namespace {
 
-/// The cases of one transport, dtype, copies and phases: all shapes, tokens fastest.
+/// All shapes, tokens fastest.
 std::vector<MoeShape> expand_shapes(const RunOptions& options, int num_ranks) {
   std::vector<int> num_experts = options.num_experts;
   for (const int per_rank : options.experts_per_rank) {
@@ -38,12 +38,18 @@ std::vector<MoeShape> expand_shapes(const RunOptions& options, int num_ranks) {
   return shapes;
 }
 
-std::vector<std::pair<std::string, SignalMode>> expand_transports(const RunOptions& options) {
-  std::vector<std::pair<std::string, SignalMode>> all;
-  for (const std::string& transport : options.transports) {
-    for (const SignalMode signal : options.signals) all.emplace_back(transport, signal);
+/// Each of the cases with each of the values, the values varying faster.
+template <class T>
+std::vector<Case> times(const std::vector<Case>& cases, T Case::*axis,
+                        const std::vector<T>& values) {
+  std::vector<Case> product;
+  for (const Case& one : cases) {
+    for (const T& value : values) {
+      product.push_back(one);
+      product.back().*axis = value;
+    }
   }
-  return all;
+  return product;
 }
 
 void check_against_ranks(const RunOptions& options, int num_ranks) {
@@ -73,32 +79,29 @@ bool Case::wants(Op op) const { return std::find(ops.begin(), ops.end(), op) != 
 
 std::vector<Case> expand(const RunOptions& options, int num_ranks) {
   check_against_ranks(options, num_ranks);
-  std::vector<Op> ops = options.ops;
-  std::sort(ops.begin(), ops.end());
-  std::vector<Case> cases;
-  const auto shapes = expand_shapes(options, num_ranks);
-  for (const auto& [transport, signal] : expand_transports(options)) {
-    for (const DispatchDtype dtype : options.dispatch_dtypes) {
-      for (const DispatchCopies copies : options.dispatch_copies) {
-        for (const Phases phases : options.phases) {
-          for (const Mode mode : options.modes) {
-            for (const MoeShape& shape : shapes) {
-              cases.push_back({shape, dtype, copies, phases, mode, signal, transport, ops});
-            }
-          }
-        }
-      }
-    }
-  }
+  std::vector<Case> cases(1);
+  cases.front().ops = options.ops;
+  std::sort(cases.front().ops.begin(), cases.front().ops.end());
+  cases = times(cases, &Case::transport, options.transports);
+  cases = times(cases, &Case::signal, options.signals);
+  cases = times(cases, &Case::dtype, options.dispatch_dtypes);
+  cases = times(cases, &Case::copies, options.dispatch_copies);
+  cases = times(cases, &Case::phases, options.phases);
+  cases = times(cases, &Case::mode, options.modes);
+  cases = times(cases, &Case::routing, options.routings);
+  cases = times(cases, &Case::shape, expand_shapes(options, num_ranks));
+  for (const Case& one : cases) check_fits(one.routing, one.shape);
   return cases;
 }
 
 std::string label(const Case& one) {
   const MoeShape& shape = one.shape;
-  return fmt::format("{}{} {} {} {} {} E{} K{} H{} T{}", one.transport,
+  const bool uniform = one.routing == RoutingPattern{};
+  return fmt::format("{}{} {} {} {} {} E{} K{} H{} T{}{}", one.transport,
                      one.signal == SignalMode::kAtomic ? " atomic" : "", to_string(one.dtype),
                      to_string(one.copies), to_string(one.phases), to_string(one.mode),
-                     shape.num_experts, shape.num_topk, shape.hidden, shape.max_tokens);
+                     shape.num_experts, shape.num_topk, shape.hidden, shape.max_tokens,
+                     uniform ? "" : " " + label(one.routing));
 }
 
 std::string case_name(const Case& one, Op op, const std::string& mode, const std::string& routing) {
@@ -114,11 +117,12 @@ std::string mode_label(const Case& one, const RunOptions& options) {
          (one.signal == SignalMode::kAtomic ? "-atomic" : "");
 }
 
-std::string routing_label(const RunOptions& options) {
-  std::string label = options.routing;
-  if (options.mask != MaskSpec{}) label += "-mask" + to_string(options.mask);
-  if (!options.uneven_tokens.even()) label += "-uneven";
-  return label;
+std::string routing_label(const Case& one, const RunOptions& options) {
+  std::string text = label(one.routing);
+  if (options.mask != MaskSpec{}) text += "-mask" + to_string(options.mask);
+  if (!options.uneven_tokens.even()) text += "-uneven";
+  if (options.fresh_routing) text += "-fresh";
+  return text;
 }
 
 }  // namespace llep

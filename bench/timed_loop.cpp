@@ -33,6 +33,17 @@ bool TimedLoop::checks(int iteration) const {
   return options_.check.checks(iteration, options_.iters);
 }
 
+/// Collective.
+void TimedLoop::reroute(int iteration) {
+  RankRouting routing;
+  host_work("drawing a routing", [&] {
+    routing = make_routing(case_, options_, iteration, context_.world.rank());
+  });
+  const auto guard = guard_host_work(watchdog_, context_.device, options_.timeout_ms,
+                                     fmt::format("a new routing of {}", label(case_)));
+  run_.reroute(routing);
+}
+
 void TimedLoop::prepare(int iteration) {
   const bool first = iteration == -options_.warmup;
   if (!first && !checks(iteration)) return;
@@ -267,8 +278,8 @@ void TimedLoop::record(const std::vector<IterationReport>& reports, int iteratio
   }
 }
 
-/// The reference payload is the same in every iteration: its expert runs once, before pairs that
-/// leave it no time.
+/// The reference payload is the same in every iteration: its expert runs once for a routing, before
+/// pairs that leave it no time.
 void TimedLoop::prime() {
   run_.fill(0);
   run_.dispatch(Halves::kBoth);
@@ -287,10 +298,12 @@ CaseOutcome TimedLoop::run(bool back_to_back) {
     result.us.resize(ranks);
     outcome.result.ops.push_back(result);
   }
-  if (back_to_back && options_.payload == Payload::kReference) {
-    host_work("the first pair", [&] { prime(); });
-  }
+  const bool primes = back_to_back && options_.payload == Payload::kReference;
   for (int iteration = -options_.warmup; iteration < options_.iters; ++iteration) {
+    if (options_.fresh_routing) reroute(iteration);
+    if (primes && (options_.fresh_routing || iteration == -options_.warmup)) {
+      host_work("the first pair", [&] { prime(); });
+    }
     host_work("preparing an iteration", [&] { prepare(iteration); });
     const auto reports = on_all_ranks(iteration, back_to_back);
     if (faulted(reports, outcome)) break;

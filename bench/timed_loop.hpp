@@ -38,6 +38,7 @@ class TimedLoop {
 
  private:
   bool checks(int iteration) const;
+  void reroute(int iteration);
   void prepare(int iteration);
   void inject_before_launch(int iteration, Op op);
   void dispatch(int iteration);

@@ -39,6 +39,23 @@ std::vector<std::uint64_t> sum_of(const std::vector<std::uint64_t>& a,
   return sum;
 }
 
+void add_token(const GlobalRouting& routing, int source, int token, Load& load) {
+  std::vector<bool> goes_to(load.rows_per_rank.size());
+  for (int k = 0; k < routing.shape.num_topk; ++k) {
+    const std::int64_t expert = routing.topk_idx[routing.index(source, token, k)];
+    if (expert < 0) continue;
+    const auto rank = static_cast<std::size_t>(routing.shape.owner(static_cast<int>(expert)));
+    ++load.rows_per_expert[static_cast<std::size_t>(expert)];
+    ++load.rows_per_rank[rank];
+    goes_to[rank] = true;
+  }
+  for (std::size_t rank = 0; rank < goes_to.size(); ++rank) {
+    load.copies_per_rank[rank] += goes_to[rank] ? 1 : 0;
+  }
+  load.ranks_per_token.push_back(
+      static_cast<std::uint64_t>(std::count(goes_to.begin(), goes_to.end(), true)));
+}
+
 }  // namespace
 
 ByteClasses bytes_of(const GlobalRouting& routing, const Case& one, Op op, const Nodes& nodes) {
@@ -53,12 +70,18 @@ ByteClasses bytes_of(const GlobalRouting& routing, const Case& one, Op op, const
           .messages = sum_of(dispatch.messages, combine.messages)};
 }
 
-std::vector<std::uint64_t> rows_of_experts(const GlobalRouting& routing) {
-  std::vector<std::uint64_t> rows(static_cast<std::size_t>(routing.shape.num_experts));
-  for (const std::int64_t expert : routing.topk_idx) {
-    if (expert >= 0) ++rows[static_cast<std::size_t>(expert)];
+Load load_of(const GlobalRouting& routing) {
+  const MoeShape& shape = routing.shape;
+  const auto num_ranks = static_cast<std::size_t>(shape.num_ranks);
+  Load load;
+  load.rows_per_rank.resize(num_ranks);
+  load.copies_per_rank.resize(num_ranks);
+  load.rows_per_expert.resize(static_cast<std::size_t>(shape.num_experts));
+  for (int source = 0; source < shape.num_ranks; ++source) {
+    const int num_tokens = routing.num_tokens[static_cast<std::size_t>(source)];
+    for (int token = 0; token < num_tokens; ++token) add_token(routing, source, token, load);
   }
-  return rows;
+  return load;
 }
 
 }  // namespace llep

@@ -12,7 +12,6 @@ namespace llep {
 /// Bytes of all ranks.
 ByteClasses bytes_of(const GlobalRouting& routing, const Case& one, Op op, const Nodes& nodes);
 
-/// [num_experts] rows that each expert is sent.
-std::vector<std::uint64_t> rows_of_experts(const GlobalRouting& routing);
+Load load_of(const GlobalRouting& routing);
 
 }  // namespace llep

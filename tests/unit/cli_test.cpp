@@ -110,6 +110,18 @@ TEST(Cli, ReadsEveryKindOfValue) {
   EXPECT_EQ(options.device, DeviceChoice::kHost);
 }
 
+TEST(Cli, AListOfRoutingsMayHaveCommasInIt) {
+  const RunOptions options = run({"--routing", "zipf:1.2,group-limited:4,2,local", "--routing",
+                                  "trace:x.npy", "--fresh-routing"});
+  ASSERT_EQ(options.routings.size(), 4U);
+  EXPECT_EQ(to_string(options.routings[1]), "group-limited:4,2");
+  EXPECT_EQ(to_string(options.routings[3]), "trace:x.npy");
+  EXPECT_TRUE(options.fresh_routing);
+  EXPECT_EQ(complaint({"--routing", "zipf:1.5,zipf:1.50"}), "--routing: 'zipf:1.5' is listed twice");
+  EXPECT_EQ(complaint({"--routing", "trace:a/x.npy,trace:b/x.npy"}),
+            "--routing: 'trace:x.npy' is listed twice");
+}
+
 TEST(Cli, HelpAndVersionReturnText) {
   const auto text = [](Arguments arguments) { return std::get<PrintText>(parse(arguments)).text; };
   EXPECT_NE(text({"--version"}).find("llep "), std::string::npos);
@@ -170,6 +182,7 @@ TEST_F(CliConfig, EffectiveOptionsReadBackAreTheSame) {
         run({"-t", "1,8", "--experts-per-rank", "4", "--mask", "1.0", "--inject",
              "kill:rank=0,iter=3", "--uneven-tokens", "random", "--timeout-ms", "0.5",
              "--dispatch-copies", "selection", "--payload", "reference", "--anonymous"}),
+        run({"--routing", "uniform,group-limited:8,4,trace:a/b.npy", "--fresh-routing"}),
         run({"--uneven-tokens", "3,0,1", "--seed", "18446744073709551615", "--check", "off"})}) {
     EXPECT_EQ(run({"--config", write(to_json(options).dump())}), options) << to_json(options);
   }

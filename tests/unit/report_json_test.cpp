@@ -72,6 +72,32 @@ TEST(Benchmark, UnknownIsNullAndZeroIsZero) {
   EXPECT_EQ(one["bytes"]["unique_rank"]["per_rank"]["min"], 15'000.0);
 }
 
+TEST(Benchmark, LoadIsThatOfRanksExpertsAndTokens) {
+  CaseResult result = make_result();
+  EXPECT_TRUE(entry(result)["load"].is_null());
+  result.load = {.rows_per_rank = {3, 5},
+                 .copies_per_rank = {2, 3},
+                 .rows_per_expert = {0, 3, 1, 4},
+                 .ranks_per_token = {}};
+  const Json load = entry(result)["load"];
+  EXPECT_EQ(load["rows_per_rank"], Json({{"min", 3.0}, {"avg", 4.0}, {"max", 5.0}}));
+  EXPECT_EQ(load["copies_per_rank"]["avg"], 2.5);
+  EXPECT_EQ(load["rows_per_expert"], Json({{"min", 0.0}, {"avg", 2.0}, {"max", 4.0}}));
+  EXPECT_TRUE(load["ranks_per_token"].is_null());  // nobody has tokens
+}
+
+TEST(Benchmark, RoutingsAreNamedWithoutFolders) {
+  RunOptions options;
+  options.routings = {parse_routing("trace:/home/somebody/x.npy")};
+  options.fresh_routing = true;
+  CaseResult result = make_result();
+  result.which.routing = options.routings.front();
+  const Json one = benchmark_entries(result, make_context(), options).at(0);
+  EXPECT_EQ(one["config"]["routing"], "trace:x.npy");
+  EXPECT_EQ(one["config"]["fresh_routing"], true);
+  EXPECT_TRUE(one["name"].get<std::string>().ends_with("/T16/trace:x.npy-fresh"));
+}
+
 TEST(Benchmark, ASkippedCaseIsAnEntryWithItsReason) {
   const Json one = entry(make_skipped(), 1);
   EXPECT_EQ(one["op"], "combine");
@@ -101,6 +127,7 @@ TEST(RowBytes, FollowTheWire) {
 TEST(Context, AnonymousHoldsNoNames) {
   RunOptions options;
   options.json_path = "/home/somebody/x.json";
+  options.routings = {parse_routing("trace:/home/somebody/x.npy"), parse_routing("local")};
   EXPECT_NE(to_json(make_context(), options).dump().find("secret-node"), std::string::npos);
   options.anonymous = true;
   const Json context = to_json(make_context(), options);
@@ -108,6 +135,7 @@ TEST(Context, AnonymousHoldsNoNames) {
   for (const char* hidden : {"secret-node", "GPU-", "somebody"}) {
     EXPECT_EQ(text.find(hidden), std::string::npos) << hidden;
   }
+  EXPECT_EQ(context["arguments"]["routing"], Json({"trace:x.npy", "local"}));
   EXPECT_TRUE(context["hosts"].is_null());
   EXPECT_EQ(context["environment"]["UCX_TLS"], "tcp");
   EXPECT_EQ(context["world_size"], 2);

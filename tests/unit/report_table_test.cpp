@@ -99,8 +99,7 @@ TEST(Table, VerboseNamesTheSlowestRanks) {
 TEST(Table, VerboseSaysHowUnevenTheRoutingIs) {
   CaseResult result = make_result();
   EXPECT_EQ(load_line(result), "");  // not known
-  result.which.shape.num_experts = 4;
-  result.expert_rows = {0, 3, 9, 5};
+  result.load = {.rows_per_rank = {3, 14}, .rows_per_expert = {0, 3, 9, 5}};
   EXPECT_EQ(load_line(result),
             "  load: 3 to 14 rows per rank (most: rank 1), 0 to 9 rows per expert (most: expert 2)"
             "\n");

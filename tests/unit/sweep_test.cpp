@@ -77,6 +77,20 @@ TEST(Sweep, RefusesWhatDoesNotFit) {
   EXPECT_NE(complaint(options, 2).find("hidden: 7000"), std::string::npos);
 }
 
+TEST(Sweep, RoutingsAreAnAxisThatFits) {
+  RunOptions options;
+  options.num_tokens = {1, 8};
+  options.routings = {parse_routing("zipf:1.2"), parse_routing("group-limited:8,4")};
+  const auto cases = expand(options, 4);
+  ASSERT_EQ(cases.size(), 4U);
+  EXPECT_EQ(label(cases[1]), "auto bf16 rank fused paired E256 K8 H7168 T8 zipf:1.2");
+  EXPECT_EQ(label(cases[2]), "auto bf16 rank fused paired E256 K8 H7168 T1 group-limited:8,4");
+  options.routings.push_back(parse_routing("remote"));
+  EXPECT_EQ(complaint(options, 4), "(none)");
+  EXPECT_EQ(complaint(options, 1),
+            "--routing remote: num-topk 8 is above the 0 experts of the other ranks (0 of 1 ranks)");
+}
+
 TEST(Sweep, UnevenTokensFitRanksAndTokens) {
   RunOptions options;
   options.num_tokens = {128, 8};
@@ -98,7 +112,7 @@ TEST(CaseName, HasAllAxesInTheirPlaces) {
   RunOptions options;
   Case one = expand(options, 4).front();
   one.transport = "ipc";
-  EXPECT_EQ(case_name(one, Op::kDispatch, mode_label(one, options), routing_label(options)),
+  EXPECT_EQ(case_name(one, Op::kDispatch, mode_label(one, options), routing_label(one, options)),
             "dispatch/ipc/bf16/rank/fused/paired/R4/E256/K8/H7168/T128/uniform");
   one.dtype = DispatchDtype::kFp8;
   one.copies = DispatchCopies::kSelection;
@@ -107,9 +121,11 @@ TEST(CaseName, HasAllAxesInTheirPlaces) {
   options.zero_copy = true;
   options.mask.selections = 10;
   options.uneven_tokens.random = true;
-  EXPECT_EQ(case_name(one, Op::kPair, mode_label(one, options), routing_label(options)),
+  options.fresh_routing = true;
+  one.routing = parse_routing("trace:a/folder/x.npy");
+  EXPECT_EQ(case_name(one, Op::kPair, mode_label(one, options), routing_label(one, options)),
             "pair/ipc/fp8/selection/split/chained-zero-copy/R4/E256/K8/H7168/T128/"
-            "uniform-mask10-uneven");
+            "trace:x.npy-mask10-uneven-fresh");
 }
 
 }  // namespace
