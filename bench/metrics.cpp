@@ -2,6 +2,7 @@
 #include "bench/metrics.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "common/statistics.hpp"
@@ -53,6 +54,15 @@ const OpResult* find_op(const CaseResult& result, Op op) {
 }
 
 bool measured(const OpResult& op) { return !op.us.empty() && !op.us.front().empty(); }
+
+std::vector<std::vector<double>> send_half(const OpResult& op) {
+  std::vector<std::vector<double>> send = op.us;
+  for (std::size_t rank = 0; rank < op.receive_us.size(); ++rank) {
+    std::transform(send[rank].begin(), send[rank].end(), op.receive_us[rank].begin(),
+                   send[rank].begin(), std::minus<>());
+  }
+  return send;
+}
 
 std::vector<std::size_t> slowest_counts(const OpResult& op) {
   std::vector<std::size_t> counts(op.us.size());

@@ -41,6 +41,9 @@ const OpResult* find_op(const CaseResult& result, Op op);
 /// Whether there are times to report.
 bool measured(const OpResult& op);
 
+/// [num_ranks][num_iterations] of an op whose halves were timed apart.
+std::vector<std::vector<double>> send_half(const OpResult& op);
+
 /// [num_ranks] in how many iterations a rank was the slowest; of equal ones the lowest counts.
 std::vector<std::size_t> slowest_counts(const OpResult& op);
 

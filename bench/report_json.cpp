@@ -39,11 +39,18 @@ Json summary_json(const Summary& summary) {
           {"max", summary.max},          {"stdev", summary.stdev}};
 }
 
+/// The cross-rank maximum of a half.
+Json half_json(const OpResult& op, const std::vector<std::vector<double>>& us) {
+  return op.receive_us.empty() ? Json(nullptr) : summary_json(summarize(max_over_ranks(us)));
+}
+
 Json latency_json(const OpResult* op) {
   if (op == nullptr || !measured(*op)) return nullptr;
   return {{"clock", "host_observed"},
           {"cross_rank_max", summary_json(summarize(max_over_ranks(op->us)))},
-          {"rank_mean", summary_json(summarize(mean_over_ranks(op->us)))}};
+          {"rank_mean", summary_json(summarize(mean_over_ranks(op->us)))},
+          {"send", half_json(*op, send_half(*op))},
+          {"receive", half_json(*op, op->receive_us)}};
 }
 
 std::optional<Spread> spread_of(std::span<const std::uint64_t> counts) {

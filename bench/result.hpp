@@ -49,6 +49,7 @@ constexpr std::int64_t row_bytes(Op op, DispatchDtype dtype, int hidden) {
 struct OpResult {
   Op op = Op::kDispatch;
   std::vector<std::vector<double>> us = {};  // [num_ranks][num_iterations] host-observed
+  std::vector<std::vector<double>> receive_us = {};  // of `us`, the receive half; empty: one launch
   std::optional<double> cold_us = {};        // first warm-up, maximum over ranks
   std::optional<bool> passed = {};           // nothing: unchecked
   std::int64_t checked_iterations = 0;

@@ -11,9 +11,14 @@ namespace llep {
 
 namespace {
 
+void extend(std::vector<double>& all, const std::vector<double>& more) {
+  all.insert(all.end(), more.begin(), more.end());
+}
+
 void append_op(OpResult& all, OpResult trial) {
   for (std::size_t rank = 0; rank < all.us.size(); ++rank) {
-    all.us[rank].insert(all.us[rank].end(), trial.us[rank].begin(), trial.us[rank].end());
+    extend(all.us[rank], trial.us[rank]);
+    if (!all.receive_us.empty()) extend(all.receive_us[rank], trial.receive_us[rank]);
   }
   if (trial.passed) all.passed = all.passed.value_or(true) && *trial.passed;
   all.checked_iterations += trial.checked_iterations;

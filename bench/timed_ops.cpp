@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "bench/timed_ops.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+
+#include "common/exec/profiler_range.hpp"
+
+namespace llep {
+
+namespace {
+
+/// Twice the largest L2 cache of today's GPUs (126 MB, B200).
+constexpr std::size_t kFlushedBytes = std::size_t{256} << 20;
+
+}  // namespace
+
+bool checks(const RunOptions& options, int iteration) {
+  if (iteration < 0) return false;
+  if (options.check.kind == CheckPolicy::Kind::kOff) return false;
+  // An injected fault is looked for where it was made.
+  const auto& inject = options.inject;
+  if (inject && (!inject->iteration || *inject->iteration == iteration)) return true;
+  return options.check.checks(iteration, options.iters);
+}
+
+bool TimedOps::hits(Injection::Kind kind, int iteration, Op op) const {
+  return options_.inject && options_.inject->kind == kind &&
+         options_.inject->hits(context_.world.rank(), iteration, op);
+}
+
+void TimedOps::inject_before_launch(int iteration, Op op) {
+  if (hits(Injection::Kind::kDelay, iteration, op)) context_.device.delay(options_.inject->us);
+  if (hits(Injection::Kind::kDrop, iteration, op)) {
+    op == Op::kDispatch ? run_.drop_dispatched_signal() : run_.drop_expert_signal();
+  }
+  if (op == Op::kCombine && hits(Injection::Kind::kCorrupt, iteration, op)) {
+    run_.corrupt_expert_row();
+  }
+  if (hits(Injection::Kind::kStall, iteration, op)) context_.transport.stall_proxies();
+  if (hits(Injection::Kind::kBreak, iteration, op)) context_.transport.break_link();
+  if (hits(Injection::Kind::kKill, iteration, op)) ::kill(::getpid(), SIGKILL);
+  if (hits(Injection::Kind::kHang, iteration, op)) {
+    for (;;) ::pause();  // until the other ranks' watchdogs end the run
+  }
+}
+
+/// Work on the device. In the middle of an op ranks cannot agree that one has failed: it keeps the
+/// error, leaves the rest out and communicates like the others until they can.
+void TimedOps::attempt(const Work& work) {
+  if (failure_) return;
+  try {
+    work();
+  } catch (const Error& error) {
+    failure_ = error;
+  }
+}
+
+/// Of --flush-l2: until its memory has been written no row that was read before is in the cache.
+/// Ranks that wrote it faster wait for the others.
+void TimedOps::flush_l2() {
+  if (!options_.flush_l2) return;
+  attempt([&] {
+    if (!flushed_) flushed_ = context_.device.allocate(kFlushedBytes);
+    context_.device.fill(flushed_.get(), 0, kFlushedBytes);
+    context_.device.synchronize();
+  });
+  context_.world.barrier();
+}
+
+/// One op; split halves are timed apart and added, all ranks meet in between.
+OpTimes TimedOps::timed(Op op, const Work& send, const Work& receive) {
+  flush_l2();
+  OpTimes times;
+  attempt([&] { times.us = between_marks(op, send); });
+  if (!receive) return times;
+  context_.world.barrier();
+  attempt([&] { times.receive_us = between_marks(op, receive); });
+  times.us += times.receive_us;
+  return times;
+}
+
+double TimedOps::between_marks(Op op, const Work& work) {
+  Device& device = context_.device;
+  const ProfilerRange range(to_string(op));
+  device.mark(0);
+  work();
+  device.mark(1);
+  device.synchronize();
+  return device.elapsed_us(0, 1);
+}
+
+void TimedOps::dispatch(int iteration) {
+  inject_before_launch(iteration, Op::kDispatch);
+  run_.dispatch(case_.phases == Phases::kFused ? Halves::kBoth : Halves::kSend);
+}
+
+void TimedOps::combine(int iteration) {
+  inject_before_launch(iteration, Op::kCombine);
+  run_.combine(case_.phases == Phases::kFused ? Halves::kBoth : Halves::kSend);
+}
+
+/// Both halves of an op.
+void TimedOps::whole(Op op) {
+  const auto halves = [&](auto start) {
+    if (case_.phases == Phases::kFused) return start(Halves::kBoth);
+    start(Halves::kSend);
+    start(Halves::kReceive);
+  };
+  if (op != Op::kCombine) halves([&](Halves half) { run_.dispatch(half); });
+  if (op != Op::kDispatch) halves([&](Halves half) { run_.combine(half); });
+}
+
+/// One of the ops of a chain.
+OpTimes TimedOps::timed_chain(Op op, int iteration) {
+  const auto chain = [&] {
+    for (int i = 0; i < options_.chain; ++i) whole(op);
+  };
+  std::unique_ptr<RecordedWork>& graph = graphs_[op];
+  attempt([&] {
+    if (case_.mode == Mode::kGraph && !graph) graph = context_.device.record(chain);
+    if (op != Op::kCombine) inject_before_launch(iteration, Op::kDispatch);
+    if (op != Op::kDispatch) inject_before_launch(iteration, Op::kCombine);
+  });
+  const auto start = [&] { graph ? graph->launch() : chain(); };
+  return {.us = timed(op, start, {}).us / options_.chain};
+}
+
+/// Between dispatch and combine, where their rows are looked at.
+void TimedOps::apply_expert(int iteration) {
+  if (!checks(options_, iteration) && iteration != -options_.warmup) return;
+  attempt([&] {
+    run_.apply_expert();
+    context_.device.synchronize();
+  });
+}
+
+IterationTimes TimedOps::time_chains(int iteration, bool back_to_back) {
+  IterationTimes times;
+  times.dispatch = timed_chain(back_to_back ? Op::kPair : Op::kDispatch, iteration);
+  if (back_to_back) return times;
+  apply_expert(iteration);
+  times.combine = timed_chain(Op::kCombine, iteration);
+  return times;
+}
+
+IterationTimes TimedOps::time_once(int iteration, bool back_to_back) {
+  const bool split = case_.phases == Phases::kSplit;
+  const auto receive_dispatch = [&] { run_.dispatch(Halves::kReceive); };
+  const auto receive_combine = [&] { run_.combine(Halves::kReceive); };
+  if (back_to_back) {
+    const auto all = [&] {
+      dispatch(iteration);
+      if (split) receive_dispatch();
+      combine(iteration);
+      if (split) receive_combine();
+    };
+    return {.dispatch = timed(Op::kPair, all, {})};
+  }
+  const Work none;
+  const auto send_dispatch = [&] { dispatch(iteration); };
+  const auto send_combine = [&] { combine(iteration); };
+  IterationTimes times;
+  times.dispatch = timed(Op::kDispatch, send_dispatch, split ? receive_dispatch : none);
+  apply_expert(iteration);
+  times.combine = timed(Op::kCombine, send_combine, split ? receive_combine : none);
+  return times;
+}
+
+IterationTimes TimedOps::measure(int iteration, bool back_to_back) {
+  return case_.mode == Mode::kPaired ? time_once(iteration, back_to_back)
+                                     : time_chains(iteration, back_to_back);
+}
+
+}  // namespace llep
