@@ -79,9 +79,9 @@ bool Case::wants(Op op) const { return std::find(ops.begin(), ops.end(), op) != 
 
 std::vector<Case> expand(const RunOptions& options, int num_ranks) {
   check_against_ranks(options, num_ranks);
-  std::vector<Op> ops = options.ops;
-  std::sort(ops.begin(), ops.end());
-  std::vector<Case> cases = {Case{.ops = ops}};
+  std::vector<Case> cases(1);
+  cases.front().ops = options.ops;
+  std::sort(cases.front().ops.begin(), cases.front().ops.end());
   cases = times(cases, &Case::transport, options.transports);
   cases = times(cases, &Case::signal, options.signals);
   cases = times(cases, &Case::dtype, options.dispatch_dtypes);
