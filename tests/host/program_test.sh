@@ -139,6 +139,10 @@ for step in range(2):
         }["permute"] == 1'
   json 'all((b["bytes"]["nvlink"]["total"] == 0) == (b["config"]["routing"] == "local")
             for b in d["benchmarks"])'
+  mv r.json still.json
+  run 0 -np 3 "$llep" run "${small[@]}" --json r.json --fresh-routing --routing zipf:1.2
+  json '[(b["load"], b["bytes"]) for b in d["benchmarks"]] == [(b["load"], b["bytes"])
+         for b in json.load(open("still.json"))["benchmarks"] if "zipf" in b["name"]]'
   run 0 -np 3 "$llep" run "${small[@]}" --json r.json --check all --fresh-routing --mask 1 \
     --uneven-tokens random --op dispatch,combine,pair --mode paired,chained,graph --chain 2 \
     --payload reference --dispatch-dtype fp8 --routing "zipf:1,trace:t.jsonl"
