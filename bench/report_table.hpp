@@ -19,8 +19,8 @@ std::string where_text(const ContextInfo& context);
 /// Words on lines no longer than the table; a word that is longer is cut.
 std::string wrapped(const std::string& text, const std::string& indent);
 
-/// What the rows below have in common: executor, hardware, ranks, transport, mode, routing. Ends in a
-/// newline.
+/// What the rows below have in common: executor, hardware, ranks, transport, mode, routing. Ends in
+/// a newline.
 std::string table_caption(const Case& one, const ContextInfo& context,
                           const RunOptions& options);
 

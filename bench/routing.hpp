@@ -26,8 +26,8 @@ struct RankRouting {
 
 /// How routings are drawn. The same spec gives the same routing with every compiler and library.
 struct RoutingSpec {
-  RoutingPattern pattern = {};
-  std::shared_ptr<const Trace> trace = {};  // of a pattern that needs one, checked to fit
+  RoutingPattern pattern;
+  std::shared_ptr<const Trace> trace;  // of a pattern that needs one, checked to fit
   std::uint64_t seed = kDefaultSeed;  // rank r draws from seed + r
   int iteration = 0;  // each draws anew, but for the numbers of tokens: graphs hold these
   MaskSpec mask;

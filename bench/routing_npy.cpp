@@ -95,7 +95,7 @@ class NpyReader {
   }
 
   void read_shape(std::string_view text) {
-    text = text.substr(0, text.find(')') + 1);
+    text = text.substr(0, text.find_first_of(")}") + 1);
     const auto refuse_shape = [&] {
       refuse(header_at_,
              fmt::format("shape {}, right is (steps, ranks, tokens, K), each from 1 on", text));

@@ -143,9 +143,8 @@ void check_fits(const RoutingPattern& pattern, const MoeShape& shape) {
                                 here, here == 1 ? "" : "s"));
   }
   if (pattern.kind == Kind::kRemote && shape.num_topk > elsewhere) {
-    misfit(pattern, fmt::format("num-topk {} is above the {} experts of the other ranks ({} of "
-                                "{} ranks)",
-                                shape.num_topk, elsewhere, shape.num_ranks - 1, shape.num_ranks));
+    misfit(pattern, fmt::format("num-topk {} is above the {} experts of the {} other ranks",
+                                shape.num_topk, elsewhere, shape.num_ranks - 1));
   }
   if (pattern.kind == Kind::kGroupLimited) check_groups(pattern, shape);
 }

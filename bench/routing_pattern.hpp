@@ -26,7 +26,7 @@ struct RoutingPattern {
   double number = 0.0;
   int num_groups = 0;        // kGroupLimited
   int groups_per_token = 0;  // kGroupLimited
-  std::string file = {};     // kTrace
+  std::string file;          // kTrace
 
   friend bool operator==(const RoutingPattern&, const RoutingPattern&) = default;
 };

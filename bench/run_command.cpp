@@ -38,8 +38,8 @@ class RunReport final : public Report {
       : Report(world) {
     collectively(world, [&] {
       if (world.rank() != 0) return;
-      writer_.emplace(result_path(options), context, options);
       if (!options.samples_path.empty()) samples_.emplace(options);
+      writer_.emplace(result_path(options), context, options);
       table_.emplace(context, options, num_cases);
     });
   }
@@ -71,8 +71,8 @@ class RunReport final : public Report {
  private:
   ResultDocument* document() override { return writer_ ? &*writer_ : nullptr; }
 
-  std::optional<ResultWriter> writer_;
   std::optional<SamplesWriter> samples_;
+  std::optional<ResultWriter> writer_;
   std::optional<TablePrinter> table_;
 };
 

@@ -30,8 +30,8 @@ struct Case {
   friend bool operator==(const Case&, const Case&) = default;
 };
 
-/// The cross product of the axes, tokens varying fastest, transports slowest. Reads no trace. Throws
-/// Error(kUsage) with the option and value that do not fit the ranks or each other.
+/// The cross product of the axes, tokens varying fastest, transports slowest. Reads no trace.
+/// Throws Error(kUsage) with the option and value that do not fit the ranks or each other.
 std::vector<Case> expand(const RunOptions& options, int num_ranks);
 
 /// For people: "ipc bf16 rank fused paired E256 K8 H7168 T128", and the routing if not uniform.

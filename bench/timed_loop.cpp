@@ -20,12 +20,9 @@ constexpr int kUntimed = -1;
 
 /// Collective.
 void TimedLoop::reroute(int iteration) {
-  RankRouting routing;
-  host_work("drawing a routing",
-            [&] { routing = make_routing(case_, options_, iteration, context_.world.rank()); });
   const auto guard = guard_host_work(watchdog_, context_.device, options_.timeout_ms,
-                                     fmt::format("a new routing of {}", label(case_)));
-  run_.reroute(routing);
+                                     fmt::format("a fresh routing of {}", label(case_)));
+  run_.reroute(make_routing(case_, options_, iteration, context_.world.rank()));
 }
 
 void TimedLoop::prepare(int iteration) {
@@ -147,7 +144,7 @@ CaseOutcome TimedLoop::run(bool back_to_back) {
   for (int iteration = -options_.warmup; iteration < options_.iters; ++iteration) {
     if (options_.fresh_routing) reroute(iteration);
     if (primes && (options_.fresh_routing || iteration == -options_.warmup)) {
-      host_work("the first pair", [&] { prime(); });
+      host_work("the first pair of a routing", [&] { prime(); });
     }
     host_work("preparing an iteration", [&] { prepare(iteration); });
     const auto reports = on_all_ranks(iteration, back_to_back);

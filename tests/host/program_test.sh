@@ -143,8 +143,9 @@ trials() {
   rm r.json
   run 0 -np 2 "$llep" run "${shape[@]}" -t 2 --iters 2 --warmup 0 --flush-l2 --json r.json
   json 'all(b["config"]["flush_l2"] and b["correctness"]["passed"] for b in d["benchmarks"])'
-  run 2 -np 2 "$llep" run "${small[@]}" --json r.json --samples /no/such/s.csv
-  says err '^llep: samples file /no/such/s.csv: No such file or directory$'
+  rm r.json
+  complains 2 'rank 0: samples file /no/such/s.csv: No such file or directory$' -np 2 "$llep" run \
+    "${small[@]}" --json r.json --samples /no/such/s.csv
 }
 
 gates() {
@@ -203,6 +204,43 @@ curated_results() {
       *) valid "$file" ;;
     esac
   done
+}
+
+# Every pattern of a routing, and another routing in every iteration.
+routings() {
+  need_python
+  python3 -c 'import json
+for step in range(2):
+  for rank in range(3):
+    topk_idx = [[(rank + token + step) % 6, 5 - rank if step else -1] for token in range(4)]
+    topk_idx = [[a, -1 if a == b else b] for a, b in topk_idx]
+    print(json.dumps({"step": step, "rank": rank, "topk_idx": topk_idx}))' >t.jsonl
+  local all=uniform,balanced,zipf:1.2,hot-expert:0.5,hot-rank:0.5,local,remote,permute
+  run 0 -np 3 "$llep" run "${small[@]}" --json r.json --check all \
+    --routing "$all,group-limited:3,2,trace:$PWD/t.jsonl"
+  says out 'paired, trace:t.jsonl routing'
+  valid r.json
+  json '[b["config"]["routing"] for b in d["benchmarks"][::2]][-2:] ==
+        ["group-limited:3,2", "trace:t.jsonl"] and len(d["benchmarks"]) == 2 * 10'
+  json 'all(b["correctness"] == {"passed": True, "checked_iterations": 5} for b in d["benchmarks"])'
+  json '{b["config"]["routing"]: b["load"]["ranks_per_token"]["max"] for b in d["benchmarks"]
+        }["permute"] == 1'
+  json 'all((b["bytes"]["nvlink"]["total"] == 0) == (b["config"]["routing"] == "local")
+            for b in d["benchmarks"])'
+  mv r.json still.json
+  run 0 -np 3 "$llep" run "${small[@]}" --json r.json --fresh-routing --routing zipf:1.2
+  json '[(b["load"], b["bytes"]) for b in d["benchmarks"]] == [(b["load"], b["bytes"])
+         for b in json.load(open("still.json"))["benchmarks"] if "zipf" in b["name"]]'
+  run 0 -np 3 "$llep" run "${small[@]}" --json r.json --check all --fresh-routing --mask 1 \
+    --uneven-tokens random --op dispatch,combine,pair --mode paired,chained,graph --chain 2 \
+    --payload reference --dispatch-dtype fp8 --routing "zipf:1,trace:t.jsonl"
+  valid r.json
+  json 'all(b["config"]["fresh_routing"] and b["name"].endswith("-mask1-uneven-fresh") and
+            b["correctness"] == {"passed": True, "checked_iterations": 5}
+            for b in d["benchmarks"] if b["config"]["mode"] != "graph")'
+  # What is injected is found in fresh routings too.
+  run 3 -np 2 "$llep" run "${small[@]}" --json r.json --fresh-routing \
+    --inject misroute:rank=1,iter=3
 }
 
 verbose() {
@@ -446,6 +484,20 @@ bad_values() {
   echo '{"num-token": 7}' >c.txt
   complains 2 "config c.txt: unknown key 'num-token'" "${on2[@]}" --config c.txt
   complains 2 'what to do is missing' -np 2 "$llep"
+}
+
+bad_routings() {
+  local -a on2=(-np 2 "$llep" run "${small[@]}" --json r.json)
+  complains 2 "--routing: 'zip:1' is not one of uniform, " "${on2[@]}" --routing zip:1
+  complains 2 '--routing remote: num-topk 2 is above the 0 experts of the 0 other ranks' \
+    -np 1 "${on2[@]:2}" --routing remote
+  complains 2 '--routing local: num-topk 3 is above the 2 experts of a rank' "${on2[@]}" \
+    --routing uniform,local -k 3
+  complains 2 '--routing trace:none.npy: cannot open it: No such file' "${on2[@]}" \
+    --routing trace:none.npy
+  echo '{"step": 0, "rank": 0, "topk_idx": [[0, 7]]}' >t.jsonl
+  complains 2 '--routing trace:t.jsonl: the file: 1 ranks, but this run has 2' "${on2[@]}" \
+    --routing trace:t.jsonl --dry-run
 }
 
 different_options() {

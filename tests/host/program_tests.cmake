@@ -20,10 +20,11 @@ set(long_matrix 1 3 8)
 set(long_fifo_matrix 1 4 5 6 7)
 set(long_hybrid_matrix 7)
 set(cases
-  schema modes trials gates stopped verbose default_place help_and_version dry_run sources floors
+  schema modes trials gates stopped routings verbose default_place help_and_version dry_run sources
+  floors
   corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
   fifo_drop fifo_stall fifo_full fifo_kill fifo_paths fifo_refused list
-  bad_values different_options unavailable no_room half_room unwritable)
+  bad_values bad_routings different_options unavailable no_room half_room unwritable)
 if(LLEP_SANITIZE)
   # They see each process by itself, and few ranks show them all the code there is.
   set(full_matrix)
@@ -33,7 +34,8 @@ if(LLEP_SANITIZE)
   set(long_matrix)
   set(long_fifo_matrix)
   set(long_hybrid_matrix)
-  set(cases schema verbose corrupt_dispatch misroute drop_combine hang no_room fifo_full fifo_paths)
+  set(cases schema stopped routings verbose corrupt_dispatch misroute drop_combine hang no_room
+    fifo_full fifo_paths)
 endif()
 # llep_add_matrix_tests(name LABEL label RANKS n... [REDUCED --reduced] [OPTIONS argument...])
 function(llep_add_matrix_tests name)
@@ -75,7 +77,9 @@ llep_add_program_test(config.quickstart TIMEOUT 90
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config quickstart 2)
 llep_add_program_test(config.reference TIMEOUT 180
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config reference 4)
-# Its sizes are a GPU's.
-llep_add_program_test(config.ll_decode TIMEOUT 60
-  COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config ll_decode 4
-    --dry-run)
+# Their sizes are a GPU's.
+foreach(config ll_decode fp8 skew scaling)
+  llep_add_program_test(config.${config} TIMEOUT 60
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config ${config} 4
+      --dry-run)
+endforeach()

@@ -117,7 +117,8 @@ TEST(Cli, AListOfRoutingsMayHaveCommasInIt) {
   EXPECT_EQ(to_string(options.routings[1]), "group-limited:4,2");
   EXPECT_EQ(to_string(options.routings[3]), "trace:x.npy");
   EXPECT_TRUE(options.fresh_routing);
-  EXPECT_EQ(complaint({"--routing", "zipf:1.5,zipf:1.50"}), "--routing: 'zipf:1.5' is listed twice");
+  EXPECT_EQ(complaint({"--routing", "zipf:1.5,zipf:1.50"}),
+            "--routing: 'zipf:1.5' is listed twice");
   EXPECT_EQ(complaint({"--routing", "trace:a/x.npy,trace:b/x.npy"}),
             "--routing: 'trace:x.npy' is listed twice");
 }

@@ -202,12 +202,12 @@ TEST_F(TraceFile, ExpertsOutOfRangeOrTwice) {
   Npy file;
   const std::string right = ", right are 0 to 7 (num-experts 8), and -1 for not routed";
   file.values[15] = -2;
-  EXPECT_EQ(wrong_npy(file), "byte 168 (step 1, rank 1), token 1: expert -2" + right);
+  EXPECT_EQ(wrong_npy(file), "byte 172 (step 1, rank 1), token 1: expert -2" + right);
   file.values[5] = 8;
-  EXPECT_EQ(wrong_npy(file), "byte 104 (step 0, rank 1), token 0: expert 8" + right);
+  EXPECT_EQ(wrong_npy(file), "byte 108 (step 0, rank 1), token 0: expert 8" + right);
   file.values[3] = 2;
   EXPECT_EQ(wrong_npy(file),
-            "byte 72 (step 0, rank 0), token 1: expert 2 twice, a token's experts "
+            "byte 76 (step 0, rank 0), token 1: expert 2 twice, a token's experts "
             "are to be distinct");
 }
 
@@ -222,7 +222,7 @@ TEST_F(TraceFile, NpyThatIsNone) {
   EXPECT_EQ(wrong(write("x.npy", whole.substr(0, 9))),
             "byte 9: the file ends, but its header's length reaches to byte 10");
   EXPECT_EQ(wrong(write("x.npy", whole.substr(0, 40))),
-            "byte 40: the file ends, but its header reaches to byte 72");
+            "byte 40: the file ends, but its header reaches to byte 76");
 }
 
 TEST_F(TraceFile, NpyOfAnotherArray) {
@@ -244,10 +244,10 @@ TEST_F(TraceFile, NpyOfAnotherArray) {
 TEST_F(TraceFile, NpyTooShortOrTooLong) {
   const std::string whole = Npy().bytes();
   EXPECT_EQ(wrong(write("x.npy", whole.substr(0, whole.size() - 1))),
-            "byte 199: the file ends, but its shape needs 128 bytes from byte 72 on");
-  EXPECT_EQ(wrong_npy({.behind = "abc"}), "byte 200: 3 bytes behind what its shape needs");
+            "byte 203: the file ends, but its shape needs 128 bytes from byte 76 on");
+  EXPECT_EQ(wrong_npy({.behind = "abc"}), "byte 204: 3 bytes behind what its shape needs");
   EXPECT_EQ(
-      wrong_npy({.shape = "(2000000000, 2000000000, 2000000000, 2000000000)"}).find("byte 212"),
+      wrong_npy({.shape = "(2000000000, 2000000000, 2000000000, 2000000000)"}).find("byte 240: "),
       0U);
 }
 

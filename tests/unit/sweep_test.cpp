@@ -88,7 +88,7 @@ TEST(Sweep, RoutingsAreAnAxisThatFits) {
   options.routings.push_back(parse_routing("remote"));
   EXPECT_EQ(complaint(options, 4), "(none)");
   EXPECT_EQ(complaint(options, 1),
-            "--routing remote: num-topk 8 is above the 0 experts of the other ranks (0 of 1 ranks)");
+            "--routing remote: num-topk 8 is above the 0 experts of the 0 other ranks");
 }
 
 TEST(Sweep, UnevenTokensFitRanksAndTokens) {
