@@ -74,8 +74,8 @@ CLI::Option* add_key(CLI::App& app, const OptionKey& key) {
 /// What one key alone cannot say.
 void check_injection(const RunOptions& options) {
   if (options.inject && options.inject->iteration.value_or(0) >= options.iters) {
-    usage_error(fmt::format("--inject: iter={} is not below --iters {}",
-                            *options.inject->iteration, options.iters));
+    usage_error(fmt::format("--inject: iter={} is not below --iters {}", *options.inject->iteration,
+                            options.iters));
   }
   const bool found_by_checks =
       options.inject && (options.inject->kind == Injection::Kind::kCorrupt ||
@@ -147,7 +147,10 @@ Command parse_command_line(int argc, const char* const* argv, const Environment&
   MeasuringCommand floors(app, Subcommand::kFloors, "floors",
                           "Times what transports cost without routing and rows");
   floors.app().footer(std::string(kFloorsExamples) + kFooter);
-  const CLI::App& list = *app.add_subcommand("list", "What can be measured, and what this machine has for it");
+  const CompareCommandLine compare(app);
+  const ExportCommandLine exporting(app);
+  const CLI::App& list =
+      *app.add_subcommand("list", "What can be measured, and what this machine has for it");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -158,6 +161,8 @@ Command parse_command_line(int argc, const char* const* argv, const Environment&
     usage_error(fmt::format("{} (see llep --help, llep run --help)", error.what()));
   }
   if (list.parsed()) return PrintText{list_text()};
+  if (compare.given()) return compare.options();
+  if (exporting.given()) return exporting.options();
   if (floors.given()) return floors.options(environment);
   if (!run.given()) usage_error("what to do is missing, such as llep run (see llep --help)");
   return run.options(environment);

@@ -4,6 +4,7 @@
 #include <string>
 #include <variant>
 
+#include "bench/file_commands.hpp"
 #include "bench/option_sources.hpp"
 #include "bench/options.hpp"
 
@@ -15,7 +16,7 @@ struct PrintText {
 };
 
 /// What the command line asks for; one alternative a subcommand.
-using Command = std::variant<PrintText, RunOptions>;
+using Command = std::variant<PrintText, RunOptions, ExportOptions, CompareOptions>;
 
 /// Reads command line, environment (LLEP_<KEY>), the config file that --config or LLEP_CONFIG
 /// names and the defaults; the earlier in this list wins, key by key. Does not communicate; it

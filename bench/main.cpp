@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <string_view>
 
 #include "bench/cli.hpp"
 #include "bench/floors_command.hpp"
@@ -17,12 +17,12 @@ namespace {
 
 using namespace llep;
 
-/// Whether this process is a rank of several, by the variables of the usual launchers. Help needs
-/// no MPI without them.
-bool launched_as_rank() {
-  constexpr std::array kVariables = {"PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"};
-  return std::any_of(kVariables.begin(), kVariables.end(),
-                     [](const char* name) { return std::getenv(name) != nullptr; });
+/// This process's rank as the usual launchers tell it; null: it was not started by one.
+const char* launched_rank() {
+  for (const char* name : {"PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"}) {
+    if (const char* rank = std::getenv(name)) return rank;
+  }
+  return nullptr;
 }
 
 /// What a rank was told to do, as a number.
@@ -71,9 +71,32 @@ int run(const Command& command, const Error* bad_usage, MpiCommunicator& world) 
   }
 }
 
+/// What only reads files does without MPI: under a launcher, rank 0 does it alone.
+ExitCode run_alone(const Command& command) {
+  if (const auto* options = std::get_if<CompareOptions>(&command)) return compare_command(*options);
+  if (const auto* options = std::get_if<ExportOptions>(&command)) return export_command(*options);
+  std::fputs(std::get<PrintText>(command).text.c_str(), stdout);
+  return ExitCode::kOk;
+}
+
+int run_alone(int argc, char** argv) {
+  const char* rank = launched_rank();
+  if (rank != nullptr && std::string_view(rank) != "0") return 0;
+  try {
+    return static_cast<int>(run_alone(parse_command_line(argc, argv)));
+  } catch (const Error& error) {
+    std::fprintf(stderr, "llep: %s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "llep: %s\n", error.what());
+    return static_cast<int>(ExitCode::kInternal);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && is_file_command(argv[1])) return run_alone(argc, argv);
   // Loading a kernel waits for the device: none may be loaded while a peer's kernel waits for ours.
   ::setenv("CUDA_MODULE_LOADING", "EAGER", 0);
   Command command;
@@ -84,7 +107,7 @@ int main(int argc, char** argv) {
     bad_usage = error;
   }
   const auto* text = std::get_if<PrintText>(&command);
-  if (text != nullptr && !bad_usage && !launched_as_rank()) {
+  if (text != nullptr && !bad_usage && launched_rank() == nullptr) {
     std::fputs(text->text.c_str(), stdout);
     return 0;
   }

@@ -18,6 +18,15 @@ std::optional<T> read_number(std::string_view text, Base... base) {
   return value;
 }
 
+/// 0.1 or 10%; nothing: not from 0 to 1.
+std::optional<double> read_share(std::string_view text) {
+  const bool percent = text.ends_with('%');
+  const auto number = read_number<double>(text.substr(0, text.size() - percent));
+  const double share = number.value_or(-1.0) / (percent ? 100.0 : 1.0);
+  if (!(share >= 0.0 && share <= 1.0)) return std::nullopt;
+  return share;
+}
+
 constexpr const char* kMaskForm = "a number of selections, or a share of them as 0.1 or 10%";
 constexpr const char* kCheckForm = "off, once, every:N or all";
 
@@ -77,6 +86,12 @@ double parse_between(const std::string& text, double least, double most) {
   return *value;
 }
 
+double parse_share(const std::string& text) {
+  const auto share = read_share(text);
+  if (!share) usage_error(fmt::format("'{}' is not a share from 0 to 1, as 0.1 or 10%", text));
+  return *share;
+}
+
 bool parse_bool(const std::string& text) {
   if (text == "true" || text == "1" || text == "on" || text == "yes") return true;
   if (text == "false" || text == "0" || text == "off" || text == "no") return false;
@@ -87,13 +102,9 @@ MaskSpec parse_mask(const std::string& text) {
   if (const auto selections = read_number<int>(text); selections && *selections >= 0) {
     return {.selections = *selections, .share = 0.0};
   }
-  const bool percent = text.ends_with('%');
-  const auto number = read_number<double>(std::string_view(text).substr(0, text.size() - percent));
-  const double share = number.value_or(-1.0) / (percent ? 100.0 : 1.0);
-  if (!(share >= 0.0 && share <= 1.0)) {
-    usage_error(fmt::format("'{}' is not {}", text, kMaskForm));
-  }
-  return {.selections = 0, .share = share};
+  const auto share = read_share(text);
+  if (!share) usage_error(fmt::format("'{}' is not {}", text, kMaskForm));
+  return {.selections = 0, .share = *share};
 }
 
 CheckPolicy parse_check(const std::string& text) {

@@ -26,6 +26,7 @@ int parse_power_of_two(const std::string& text);  // from 2 on
 std::uint64_t parse_seed(const std::string& text);  // decimal or 0x hexadecimal
 double parse_positive(const std::string& text);
 double parse_between(const std::string& text, double least, double most);
+double parse_share(const std::string& text);  // 0.1 or 10%
 bool parse_bool(const std::string& text);
 MaskSpec parse_mask(const std::string& text);
 CheckPolicy parse_check(const std::string& text);

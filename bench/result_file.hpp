@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/statistics.hpp"
+
+namespace llep {
+
+/// One entry of a results file's `benchmarks`.
+struct ResultEntry {
+  std::string name;
+  std::string status;  // ok, failed or skipped
+  std::string reason;  // empty where nothing went wrong
+  std::optional<bool> passed;
+  std::optional<Summary> us;         // latency_us.cross_rank_max
+  std::vector<double> trial_p50_us;  // empty: the file has none
+  nlohmann::ordered_json json;       // all of it
+
+  /// Whether its times may be quoted.
+  bool quotable() const { return status == "ok" && us.has_value(); }
+};
+
+/// What `llep run` wrote.
+struct ResultFile {
+  std::string path;
+  bool complete = false;
+  nlohmann::ordered_json context;
+  std::vector<ResultEntry> entries;
+
+  /// "0123456789ab", or "unknown revision".
+  std::string revision() const;
+  /// "cuda executor, 2 x NVIDIA H200, 2 ranks on 1 node".
+  std::string where() const;
+};
+
+/// Throws Error(kUsage) in one line: not there, not JSON, not of llep run, another schema version.
+ResultFile read_result(const std::string& path);
+
+/// The value that a JSON pointer ("/latency_us/clock") finds; null where there is none.
+nlohmann::ordered_json value_at(const nlohmann::ordered_json& from, const std::string& pointer);
+
+}  // namespace llep
