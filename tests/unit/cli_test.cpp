@@ -300,13 +300,17 @@ TEST(Configs, ThoseWeShipAreGood) {
   int read = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".json") continue;
+    ++read;
+    if (entry.path().stem() == "floors") {
+      EXPECT_NO_THROW(parse({"floors", "--config", entry.path().c_str()}));
+      continue;
+    }
     const RunOptions options = run({"--config", entry.path().c_str()});
     for (const int num_ranks : {1, 2, 4, 8}) {
       EXPECT_FALSE(expand(options, num_ranks).empty()) << entry.path();
     }
-    ++read;
   }
-  EXPECT_GE(read, 3);
+  EXPECT_GE(read, 7);
 }
 
 }  // namespace
