@@ -28,7 +28,7 @@ struct RankRouting {
 struct RoutingSpec {
   RoutingPattern pattern;
   std::shared_ptr<const Trace> trace;  // of a pattern that needs one, checked to fit
-  std::uint64_t seed = kDefaultSeed;  // rank r draws from seed + r
+  std::uint64_t seed = kDefaultSeed;   // rank r draws from seed + r
   int iteration = 0;  // each draws anew, but for the numbers of tokens: graphs hold these
   MaskSpec mask;
   UnevenTokens uneven_tokens;  // random: each rank draws from 0 ... max_tokens

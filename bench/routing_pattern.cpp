@@ -33,7 +33,7 @@ constexpr std::array<PatternName, 10> kNames = {{
     {Kind::kTrace, "trace", "FILE"},
 }};
 
-/// Beyond it weights in units of 2^-52 no longer tell 2048 experts apart.
+/// Of 2048 experts the last has a weight of 2^-44 then; weights are whole numbers of 2^-52.
 constexpr double kMostZipfExponent = 4.0;
 
 std::string form(const PatternName& one) {

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
+#include <system_error>
 
 #include "bench/option_values.hpp"
 #include "common/mix64.hpp"
@@ -29,17 +31,16 @@ void check_experts(const Trace& trace, const TraceRecord& record, int num_expert
   const auto num_topk = static_cast<std::size_t>(trace.num_topk);
   for (std::size_t token = 0; token < trace.num_tokens(record); ++token) {
     const std::span experts(record.topk_idx.data() + token * num_topk, num_topk);
-    const std::string where = fmt::format("{}, token {}", record.where, token);
+    const auto refuse = [&](const std::string& what) {
+      refuse_trace(trace.path, fmt::format("{}, token {}", record.where, token), what);
+    };
     for (const std::int64_t expert : experts) {
       if (expert >= -1 && expert < num_experts) continue;
-      refuse_trace(trace.path, where,
-                   fmt::format("expert {}, right are 0 to {} (num-experts {}), and -1 for not "
-                               "routed",
-                               expert, num_experts - 1, num_experts));
+      refuse(fmt::format("expert {}, right are 0 to {} (num-experts {}), and -1 for not routed",
+                         expert, num_experts - 1, num_experts));
     }
     if (const std::int64_t* twice = repeated(experts)) {
-      refuse_trace(trace.path, where,
-                   fmt::format("expert {} twice, a token's experts are to be distinct", *twice));
+      refuse(fmt::format("expert {} twice, a token's experts are to be distinct", *twice));
     }
   }
 }
@@ -75,7 +76,8 @@ void refuse_trace(const std::string& path, const std::string& where, const std::
 }
 
 std::ifstream open_trace(const std::string& path) {
-  if (std::filesystem::is_directory(path)) refuse_trace(path, "a folder", "give a file");
+  std::error_code none;  // what cannot be looked at cannot be opened either
+  if (std::filesystem::is_directory(path, none)) refuse_trace(path, "a folder", "give a file");
   std::ifstream file(path, std::ios::binary);
   if (!file) refuse_trace(path, "cannot open it", std::strerror(errno));
   return file;

@@ -24,7 +24,7 @@ struct Case {
   std::string transport = "auto";  // as asked for; results carry what "auto" became
   RoutingPattern routing = {};
   std::shared_ptr<const Trace> trace = {};  // of the routing, once load_traces has read it
-  std::vector<Op> ops = {};        // each once, in the order of the enum
+  std::vector<Op> ops = {};                 // each once, in the order of the enum
 
   bool wants(Op op) const;
   friend bool operator==(const Case&, const Case&) = default;

@@ -23,5 +23,6 @@ replay() { # RANK-COMMAND... -- OPTION...
   [ "$(grep -c ' ok$' "$folder/log")" -eq 12 ] || { cat "$folder/log"; exit 1; }
 }
 replay -- --transport ipc
+replay -- --transport ipc --fresh-routing --uneven-tokens random
 replay -- --transport fifo --fifo-wire mpi
 [ -z "$twin" ] || replay env LD_PRELOAD="$twin" -- --transport ibgda --ring-every tail

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include "bench/routing.hpp"
 #include "common/error.hpp"
