@@ -22,7 +22,7 @@ namespace llep {
 std::vector<std::string> split(std::string_view text, char separator);
 
 int parse_int(const std::string& text, int least, int most = std::numeric_limits<int>::max());
-int parse_power_of_two(const std::string& text);    // from 2 on
+int parse_power_of_two(const std::string& text);  // from 2 on
 std::uint64_t parse_seed(const std::string& text);  // decimal or 0x hexadecimal
 double parse_positive(const std::string& text);
 double parse_at_least_zero(const std::string& text);
