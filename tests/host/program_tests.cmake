@@ -77,3 +77,9 @@ llep_add_program_test(config.reference TIMEOUT 180
 llep_add_program_test(config.ll_decode TIMEOUT 60
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config ll_decode 4
     --dry-run)
+
+# What reads results files needs no ranks.
+foreach(case IN ITEMS compare export_formats google_benchmark)
+  llep_add_program_test(files.${case} TIMEOUT 30
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/files_test.sh $<TARGET_FILE:llep> ${case})
+endforeach()
