@@ -74,8 +74,8 @@ CLI::Option* add_key(CLI::App& app, const OptionKey& key) {
 /// What one key alone cannot say.
 void check_injection(const RunOptions& options) {
   if (options.inject && options.inject->iteration.value_or(0) >= options.iters) {
-    usage_error(fmt::format("--inject: iter={} is not below --iters {}", *options.inject->iteration,
-                            options.iters));
+    usage_error(fmt::format("--inject: iter={} is not below --iters {}",
+                            *options.inject->iteration, options.iters));
   }
   const bool found_by_checks =
       options.inject && (options.inject->kind == Injection::Kind::kCorrupt ||

@@ -67,7 +67,7 @@ ExitCode compare_command(const CompareOptions& options) {
   fmt::print("{}{}{}", compare_caption(comparison), plain_text(compare_table(comparison)),
              compare_notes(comparison));
   if (!options.json.empty()) {
-    write_atomically(options.json, compare_json(comparison).dump(2) + "\n");
+    write_atomically(options.json, document_text(compare_json(comparison)));
   }
   if (!options.markdown.empty()) write_atomically(options.markdown, compare_markdown(comparison));
   if (comparison.count(Verdict::kRegression) > 0) return ExitCode::kRegression;

@@ -22,21 +22,22 @@ Difference difference_of(const MatchedBenchmark& one, const CompareRules& rules)
 
 /// smallest_p: that so many units can give, corrected.
 Verdict verdict_of(const Difference& found, double smallest_p, const CompareRules& rules) {
-  if (found.corrected_p < rules.alpha && found.interval) {
-    const double by_us = found.next_us - found.base_us;
-    const bool slower = found.ratio > 1 + rules.threshold && by_us > rules.threshold_us;
-    const bool faster = found.ratio < 1 - rules.threshold && -by_us > rules.threshold_us;
-    if (slower && found.interval->low > 1) return Verdict::kRegression;
-    if (faster && found.interval->high < 1) return Verdict::kImprovement;
-    return Verdict::kNoChange;
+  if (!found.interval) return Verdict::kInconclusive;
+  if (found.corrected_p >= rules.alpha) {
+    return smallest_p < rules.alpha ? Verdict::kNoChange : Verdict::kInconclusive;
   }
-  return smallest_p < rules.alpha ? Verdict::kNoChange : Verdict::kInconclusive;
+  const double by_us = found.next_us - found.base_us;
+  const bool slower = found.ratio > 1 + rules.threshold && by_us > rules.threshold_us;
+  const bool faster = found.ratio < 1 - rules.threshold && -by_us > rules.threshold_us;
+  if (slower && found.interval->low > 1) return Verdict::kRegression;
+  if (faster && found.interval->high < 1) return Verdict::kImprovement;
+  return Verdict::kNoChange;
 }
 
 /// Without times: a benchmark that fails since is a regression.
 Judgement judge_unmeasured(const MatchedBenchmark& one) {
   Judgement judgement{.name = one.name};
-  if (one.next.failed && !one.base.failed) {
+  if (one.next.failed && !one.base.failed && !one.base.us.empty()) {
     judgement.verdict = Verdict::kRegression;
     judgement.reason = "failed: " + one.next.reason;
   } else if (one.base.us.empty() || one.base.failed) {

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "bench/result_writer.hpp"
+
 namespace llep {
 namespace {
 
@@ -10,10 +12,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr double kNsPerUs = 1e3;
 constexpr double kUsPerSecond = 1e6;
-
-std::string text_of(const Json& document) {
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
 
 Json google_repetition(const Json& common, const std::vector<double>& repetitions, std::size_t i,
                        std::int64_t iterations) {
@@ -98,11 +96,10 @@ std::string google_benchmark_text(const ResultFile& result) {
   const Json context = {{"date", value_at(result.context, "/start_time")},
                         {"host_name", value_at(result.context, "/hosts/0")},
                         {"executable", "llep"},
-                        {"library_build_type", "release"},
                         {"llep_version", value_at(result.context, "/llep_version")},
                         {"git_revision", result.revision()},
                         {"measured_on", result.where()}};
-  return text_of({{"context", context}, {"benchmarks", entries}});
+  return document_text({{"context", context}, {"benchmarks", entries}});
 }
 
 std::string action_latency_text(const ResultFile& result) {
@@ -114,7 +111,7 @@ std::string action_latency_text(const ResultFile& result) {
                        {"range", fmt::format("± {:.2f}", entry.us->stdev)},
                        {"extra", action_extra(result, entry)}});
   }
-  return text_of(entries);
+  return document_text(entries);
 }
 
 std::string action_bandwidth_text(const ResultFile& result) {
@@ -130,13 +127,13 @@ std::string action_bandwidth_text(const ResultFile& result) {
                        {"range", fmt::format("{:.2f} to {:.2f}", min, max)},
                        {"extra", action_extra(result, entry)}});
   }
-  return text_of(entries);
+  return document_text(entries);
 }
 
 std::string bencher_text(const ResultFile& result) {
   Json document = Json::object();
   for (const ResultEntry& entry : result.entries) document[entry.name] = bencher_measures(entry);
-  return text_of(document);
+  return document_text(document);
 }
 
 }  // namespace llep

@@ -17,7 +17,8 @@ namespace {
 
 using namespace llep;
 
-/// This process's rank as the usual launchers tell it; null: it was not started by one.
+/// This process's rank as the usual launchers tell it; null: it was not started by one, and help
+/// needs no MPI.
 const char* launched_rank() {
   for (const char* name : {"PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"}) {
     if (const char* rank = std::getenv(name)) return rank;

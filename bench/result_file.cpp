@@ -116,9 +116,10 @@ std::string ResultFile::where() const {
   for (const auto& [name, count] : counts) {
     devices += fmt::format("{}{} x {}", devices.empty() ? "" : ", ", count, name);
   }
-  return fmt::format("{} executor, {}, {} ranks on {} nodes",
+  const int nodes = context.at("num_nodes").get<int>();
+  return fmt::format("{} executor, {}, {} ranks on {} node{}",
                      context.at("executor").get<std::string>(), devices,
-                     context.at("world_size").get<int>(), context.at("num_nodes").get<int>());
+                     context.at("world_size").get<int>(), nodes, nodes == 1 ? "" : "s");
 }
 
 ResultFile read_result(const std::string& path) {

@@ -88,12 +88,6 @@ fs::path resolve(const fs::path& path) {
   return target;
 }
 
-/// JSON has no NaN and no infinity; nlohmann writes them as null by itself.
-std::string document_text(const nlohmann::ordered_json& document) {
-  // Text that is no UTF-8 (a device's name, an environment variable) must not cost the results.
-  return document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-}
-
 }  // namespace
 
 fs::path default_result_path() {
@@ -106,6 +100,11 @@ fs::path default_result_path() {
     path = folder / fmt::format("{}-{}.json", stem, number);
   }
   return path;
+}
+
+std::string document_text(const nlohmann::ordered_json& document) {
+  // Text that is no UTF-8 (a device's name, an environment variable) must not cost the results.
+  return document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 void write_atomically(const fs::path& path, const std::string& text) {

@@ -17,6 +17,9 @@ namespace llep {
 /// results/local/<UTC time>.json, with a number appended where that is taken.
 std::filesystem::path default_result_path();
 
+/// JSON has no NaN and no infinity; nlohmann writes them as null by itself.
+std::string document_text(const nlohmann::ordered_json& document);
+
 /// Replaces `path` by `text` in one step: readers see the old file or the new one, and a failure
 /// leaves nothing behind. Creates missing folders. Throws Error(kUsage) with path and cause.
 void write_atomically(const std::filesystem::path& path, const std::string& text);

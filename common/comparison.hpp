@@ -15,7 +15,8 @@ double median(std::span<const double> values);
 
 /// Two-sided p-value of the Mann-Whitney U test: how often two samples of one distribution differ
 /// at least as much. Exact for small samples without ties (n * m <= 400), else the normal
-/// approximation with tie and continuity correction. Throws Error(kInternal) without values.
+/// approximation with tie and continuity correction, but never below the smallest p of such sizes.
+/// Throws Error(kInternal) without values.
 double mann_whitney_p(std::span<const double> a, std::span<const double> b);
 
 /// The smallest p that the test can give for samples of these sizes: none of one is above any of

@@ -20,8 +20,8 @@ set(long_matrix 1 3 8)
 set(long_fifo_matrix 1 4 5 6 7)
 set(long_hybrid_matrix 7)
 set(cases
-  schema modes trials gates stopped routings fresh_routing verbose default_place help_and_version dry_run
-  sources floors
+  schema modes trials gates stopped routings fresh_routing verbose default_place help_and_version
+  dry_run sources floors
   corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
   fifo_drop fifo_stall fifo_full fifo_kill fifo_paths fifo_refused list
   bad_values bad_routings different_options unavailable no_room half_room unwritable)
@@ -34,7 +34,8 @@ if(LLEP_SANITIZE)
   set(long_matrix)
   set(long_fifo_matrix)
   set(long_hybrid_matrix)
-  set(cases schema fresh_routing verbose corrupt_dispatch misroute drop_combine hang no_room fifo_full fifo_paths)
+  set(cases schema stopped fresh_routing verbose corrupt_dispatch misroute drop_combine hang no_room
+    fifo_full fifo_paths)
 endif()
 # llep_add_matrix_tests(name LABEL label RANKS n... [REDUCED --reduced] [OPTIONS argument...])
 function(llep_add_matrix_tests name)
@@ -81,4 +82,10 @@ foreach(config ll_decode fp8 skew scaling)
   llep_add_program_test(config.${config} TIMEOUT 60
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config ${config} 4
       --dry-run)
+endforeach()
+
+# What reads results files needs no ranks.
+foreach(case IN ITEMS compare export_formats google_benchmark)
+  llep_add_program_test(files.${case} TIMEOUT 30
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/files_test.sh $<TARGET_FILE:llep> ${case})
 endforeach()
