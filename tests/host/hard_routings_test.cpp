@@ -106,6 +106,18 @@ TEST(HardRoutings, each_rank_another_number_of_tokens) {
   });
 }
 
+TEST(HardRoutings, another_one_in_every_iteration) {
+  for (const auto dtype : {DispatchDtype::kBf16, DispatchDtype::kFp8}) {
+    with_ranks({.axes = {.shape = kShape, .dtype = dtype}}, [](ThreadRank& rank) {
+      RoutingSpec spec{.pattern = parse_routing("zipf:2")};
+      for (spec.iteration = 0; spec.iteration < 4; ++spec.iteration) {
+        rank.run().reroute(make_routing(kShape, spec, rank.rank()));
+        rank.chain("dcdc", Phases::kFused, 10 * static_cast<std::uint64_t>(spec.iteration));
+      }
+    });
+  }
+}
+
 /// Ids of no expert: some whose low 32 bits are one's.
 constexpr std::int64_t kNoExperts[] = {-7,
                                        kShape.num_experts,

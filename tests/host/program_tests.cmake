@@ -34,8 +34,8 @@ if(LLEP_SANITIZE)
   set(long_matrix)
   set(long_fifo_matrix)
   set(long_hybrid_matrix)
-  set(cases schema stopped fresh_routing verbose corrupt_dispatch misroute drop_combine hang no_room
-    fifo_full fifo_paths)
+  set(cases schema stopped verbose corrupt_dispatch misroute drop_combine hang no_room fifo_full
+    fifo_paths)
 endif()
 # llep_add_matrix_tests(name LABEL label RANKS n... [REDUCED --reduced] [OPTIONS argument...])
 function(llep_add_matrix_tests name)
