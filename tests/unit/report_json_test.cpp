@@ -49,6 +49,21 @@ TEST(Benchmark, PercentilesNeedSamples) {
   EXPECT_TRUE(summary(100)["p99_9"].is_null());
 }
 
+TEST(Benchmark, HalvesAreTimedApartOrNotAtAll) {
+  CaseResult result = make_result();
+  EXPECT_TRUE(entry(result)["latency_us"]["send"].is_null());
+  EXPECT_TRUE(entry(result)["latency_us"]["receive"].is_null());
+  // Of 10 and 20 us of rank 0, and 5 and 10 us of rank 1.
+  result.ops[0].receive_us = {{4.0, 12.0}, {1.0, 1.0}};
+  append_trial(result, CaseResult(result));
+  const Json latency = entry(result)["latency_us"];
+  EXPECT_EQ(latency["send"]["min"], 6.0);
+  EXPECT_EQ(latency["send"]["max"], 9.0);
+  EXPECT_EQ(latency["receive"]["min"], 4.0);
+  EXPECT_EQ(latency["receive"]["max"], 12.0);
+  EXPECT_EQ(latency["receive"]["samples"], 4);
+}
+
 TEST(Benchmark, BandwidthsAreNamedByTheirNumerator) {
   // Rank 0 needs 15 us on average, rank 1 7.5 us; 60 KB in 15 us are 4 GB/s.
   const Json gbps = entry(make_result())["bandwidth_gbps"];
