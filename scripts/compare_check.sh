@@ -24,8 +24,8 @@ measure() { # FILE [option...]
   local file=$1
   shift
   mpirun -np 2 "$llep" run --device host -t 64 -d 2048 -k 4 -e 8 --op dispatch \
-    --host-blocks 1 --host-warps 1 --trials $kTrials --iters 20 --warmup 5 --anonymous --json "$file" "$@" >log 2>&1 ||
-    { cat log; exit 1; }
+    --host-blocks 1 --host-warps 1 --trials $kTrials --iters 20 --warmup 5 --anonymous \
+    --json "$file" "$@" >log 2>&1 || { cat log; exit 1; }
 }
 
 # Exit code of a comparison: 0 or 7; any other ends the check.
