@@ -51,8 +51,10 @@ for ((i = 1; i <= comparisons; i++)); do
     measure "same$run.json"
     measure "slow$run.json" --inject "delay:rank=0,iter=all,us=$(($(median_us) / 2))"
   done
-  same=$(compared base?.json --new same?.json) slow=$(compared base?.json --new slow?.json)
-  same_one=$(compared base1.json same1.json) slow_one=$(compared base1.json slow1.json)
+  same=$(compared base?.json --new same?.json)
+  slow=$(compared base?.json --new slow?.json)
+  same_one=$(compared base1.json same1.json)
+  slow_one=$(compared base1.json slow1.json)
   alarms=$((alarms + same / 7)) found=$((found + slow / 7))
   alarms_of_one=$((alarms_of_one + same_one / 7)) found_of_one=$((found_of_one + slow_one / 7))
   echo "$i: itself $same, delayed $slow; single runs: $same_one, $slow_one"
