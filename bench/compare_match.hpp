@@ -39,8 +39,8 @@ using ResultFiles = std::vector<ResultFile>;
 /// Pairs entries by name.
 Matching match(const ResultFiles& base, const ResultFiles& next);
 
-/// Where files differ from the first base file: "context.world_size: 2 in a.json, 4 in b.json". What
-/// makes numbers incomparable: hardware, executor, stand-ins ...
+/// Where files differ from the first base file: "context.world_size: 2 in a.json, 4 in b.json".
+/// What makes numbers incomparable: hardware, executor, stand-ins ...
 std::vector<std::string> incomparable(const ResultFiles& base, const ResultFiles& next);
 /// ... and what a reader should know: driver, MPI, options of the measurement.
 std::vector<std::string> different(const ResultFiles& base, const ResultFiles& next);

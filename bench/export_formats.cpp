@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/metrics.hpp"
 #include "bench/result_writer.hpp"
 
 namespace llep {
@@ -65,9 +66,16 @@ std::string action_extra(const ResultFile& result, const ResultEntry& entry) {
                      result.revision());
 }
 
-/// GB/s of rows as DeepEP counts them, over ranks; null: unknown.
-Json bandwidth_of(const ResultEntry& entry) {
-  return value_at(entry.json, "/bandwidth_gbps/logical_per_rank");
+/// GB/s of rows as DeepEP counts them, over ranks.
+std::optional<Spread> bandwidth_of(const ResultEntry& entry) {
+  const auto value = [&](const char* of) {
+    return value_at(entry.json, fmt::format("/bandwidth_gbps/logical_per_rank/{}", of));
+  };
+  const Json min = value("min");
+  const Json avg = value("avg");
+  const Json max = value("max");
+  if (!min.is_number() || !avg.is_number() || !max.is_number()) return std::nullopt;
+  return Spread{.min = min, .avg = avg, .max = max};
 }
 
 Json bencher_measures(const ResultEntry& entry) {
@@ -79,9 +87,8 @@ Json bencher_measures(const ResultEntry& entry) {
   measures["latency"] = measure(us.p50 * kNsPerUs, us.min * kNsPerUs, us.p95 * kNsPerUs);
   measures["throughput"] =
       measure(kUsPerSecond / us.p50, kUsPerSecond / us.p95, kUsPerSecond / us.min);
-  if (const Json gbps = bandwidth_of(entry); !gbps.is_null()) {
-    measures["bandwidth-gbps"] = {
-        {"value", gbps["avg"]}, {"lower_value", gbps["min"]}, {"upper_value", gbps["max"]}};
+  if (const auto gbps = bandwidth_of(entry)) {
+    measures["bandwidth-gbps"] = measure(gbps->avg, gbps->min, gbps->max);
   }
   return measures;
 }
@@ -117,14 +124,12 @@ std::string action_latency_text(const ResultFile& result) {
 std::string action_bandwidth_text(const ResultFile& result) {
   Json entries = Json::array();
   for (const ResultEntry& entry : result.entries) {
-    const Json gbps = bandwidth_of(entry);
-    if (gbps.is_null()) continue;
-    const double min = gbps["min"].get<double>();
-    const double max = gbps["max"].get<double>();
+    const auto gbps = bandwidth_of(entry);
+    if (!gbps) continue;
     entries.push_back({{"name", entry.name},
                        {"unit", "GB/s"},
-                       {"value", gbps["avg"]},
-                       {"range", fmt::format("{:.2f} to {:.2f}", min, max)},
+                       {"value", gbps->avg},
+                       {"range", fmt::format("{:.2f} to {:.2f}", gbps->min, gbps->max)},
                        {"extra", action_extra(result, entry)}});
   }
   return document_text(entries);

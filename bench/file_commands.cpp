@@ -24,7 +24,7 @@ constexpr const char* kCompareFooter =
 
 /// `read` with the option's name in front of what it complains of.
 template <class Read>
-double read_option(const char* name, const std::string& text, Read read) {
+auto read_option(const char* name, const std::string& text, Read read) {
   try {
     return read(text);
   } catch (const Error& error) {
@@ -49,13 +49,10 @@ ExportCommandLine::ExportCommandLine(CLI::App& app)
 bool ExportCommandLine::given() const { return app_.parsed(); }
 
 ExportOptions ExportCommandLine::options() const {
-  try {
-    return {.result = result_,
-            .format = parse_choice<ExportFormat>(format_, kFormats),
-            .output = output_};
-  } catch (const Error& error) {
-    usage_error(fmt::format("--format: {}", error.what()));
-  }
+  const auto read = [](const std::string& text) {
+    return parse_choice<ExportFormat>(text, kFormats);
+  };
+  return {.result = result_, .format = read_option("--format", format_, read), .output = output_};
 }
 
 CompareCommandLine::CompareCommandLine(CLI::App& app)

@@ -72,19 +72,19 @@ int run(const Command& command, const Error* bad_usage, MpiCommunicator& world) 
   }
 }
 
-/// What only reads files does without MPI: under a launcher, rank 0 does it alone.
-ExitCode run_alone(const Command& command) {
+ExitCode run_file_command(const Command& command) {
   if (const auto* options = std::get_if<CompareOptions>(&command)) return compare_command(*options);
   if (const auto* options = std::get_if<ExportOptions>(&command)) return export_command(*options);
   std::fputs(std::get<PrintText>(command).text.c_str(), stdout);
   return ExitCode::kOk;
 }
 
+/// What only reads files does without MPI: under a launcher, rank 0 does it alone.
 int run_alone(int argc, char** argv) {
   const char* rank = launched_rank();
   if (rank != nullptr && std::string_view(rank) != "0") return 0;
   try {
-    return static_cast<int>(run_alone(parse_command_line(argc, argv)));
+    return static_cast<int>(run_file_command(parse_command_line(argc, argv)));
   } catch (const Error& error) {
     std::fprintf(stderr, "llep: %s\n", error.what());
     return static_cast<int>(error.code());

@@ -24,8 +24,8 @@ measure() { # FILE [option...]
   local file=$1
   shift
   mpirun -np 2 "$llep" run --device host -t 64 -d 2048 -k 4 -e 8 --op dispatch \
-    --host-blocks 1 --host-warps 1 --trials $kTrials --iters 20 --warmup 5 --anonymous --json "$file" "$@" >log 2>&1 ||
-    { cat log; exit 1; }
+    --host-blocks 1 --host-warps 1 --trials $kTrials --iters 20 --warmup 5 --anonymous \
+    --json "$file" "$@" >log 2>&1 || { cat log; exit 1; }
 }
 
 # Exit code of a comparison: 0 or 7; any other ends the check.
@@ -51,8 +51,10 @@ for ((i = 1; i <= comparisons; i++)); do
     measure "same$run.json"
     measure "slow$run.json" --inject "delay:rank=0,iter=all,us=$(($(median_us) / 2))"
   done
-  same=$(compared base?.json --new same?.json) slow=$(compared base?.json --new slow?.json)
-  same_one=$(compared base1.json same1.json) slow_one=$(compared base1.json slow1.json)
+  same=$(compared base?.json --new same?.json)
+  slow=$(compared base?.json --new slow?.json)
+  same_one=$(compared base1.json same1.json)
+  slow_one=$(compared base1.json slow1.json)
   alarms=$((alarms + same / 7)) found=$((found + slow / 7))
   alarms_of_one=$((alarms_of_one + same_one / 7)) found_of_one=$((found_of_one + slow_one / 7))
   echo "$i: itself $same, delayed $slow; single runs: $same_one, $slow_one"

@@ -18,11 +18,13 @@ fail() {
   exit 1
 }
 
-# run CODE ARGUMENT...: with nothing in the environment but a component that MPI_Init would fail on.
+# run CODE ARGUMENT...: with nothing in the environment but a component that MPI_Init would fail on,
+# and what sanitizers are told.
 run() {
   local want=$1 code=0
   shift
-  env -i OMPI_MCA_pml=none "${launched[@]}" "$llep" "$@" >out 2>err || code=$?
+  env -i OMPI_MCA_pml=none "ASAN_OPTIONS=${ASAN_OPTIONS:-}" "LSAN_OPTIONS=${LSAN_OPTIONS:-}" \
+    "${launched[@]}" "$llep" "$@" >out 2>err || code=$?
   [ "$code" -eq "$want" ] || fail "exit code $code, expected $want: $*"
 }
 launched=()
@@ -43,7 +45,7 @@ complains() { # REGEX ARGUMENT...
   says err "^llep: .*$regex"
 }
 
-# The curated file of 72 entries as FILE, with the statements over `d` applied. `trials(b, n, f)`
+# The curated file of 72 benchmarks as FILE, with the statements over `d` applied. `trials(b, n, f)`
 # gives an entry n trials around f times its median.
 make() { # FILE STATEMENTS
   python3 - "$source_dir/results/ipc-2xH100-modes.json" "$1" "$2" <<'PYTHON'
@@ -62,22 +64,25 @@ PYTHON
 
 # A Python expression over the JSON `d` of a file that must be true.
 json() { # FILE EXPRESSION
-  python3 -c 'import json, sys; d = json.load(open(sys.argv[1], encoding="utf-8")); sys.exit(not eval("(" + sys.argv[2] + ")"))' \
-    "$@" || fail "$1: not so: $2"
+  python3 -c 'import json, sys
+d = json.load(open(sys.argv[1], encoding="utf-8"))
+sys.exit(not eval("(" + sys.argv[2] + ")"))' "$@" || fail "$1: not so: $2"
 }
 
-kAll='[trials(b, 10) for b in d["benchmarks"]]'
+# Few benchmarks, so that builds with sanitizers are quick as well.
+kAll='d["benchmarks"] = d["benchmarks"][:12]; [trials(b, 10) for b in d["benchmarks"]]'
 
 compare() {
   make base.json "$kAll"
-  make slow.json "$kAll; trials(d['benchmarks'][30], 10, 1.5); d['context']['git_revision'] = 'f00'"
-  make few.json '[trials(b, 3) for b in d["benchmarks"]]'
+  make slow.json "$kAll; trials(d['benchmarks'][10], 10, 1.5); d['context']['git_revision'] = 'f00'"
+  make few.json "$kAll; [trials(b, 3) for b in d['benchmarks']]"
   make wrong.json "$kAll; d['benchmarks'][1]['correctness']['passed'] = False"
   make host.json "$kAll; d['context']['executor'] = 'host'"
   run 0 compare base.json base.json
   says out '^base: base.json \(4e43d194e9a8-dirty\)$' 'no change: [0-9]+, inconclusive: 0,'
   run 7 compare base.json slow.json --json c.json --markdown c.md
-  says out '^new: slow.json \(f00\)$' '  1\.500  1\.4.* regression$' '^regression: 1, improvement: 0'
+  says out '^new: slow.json \(f00\)$' '  1\.500  1\.4.* regression$' \
+    '^regression: 1, improvement: 0'
   json c.json 'd["kind"] == "comparison" and d["unit"] == "trial" and
     [c["verdict"] for c in d["comparisons"]].count("regression") == 1'
   grep -q '| 1.500 | ' c.md || fail "c.md has no such row"
@@ -90,7 +95,7 @@ compare() {
   run 0 compare base.json slow.json --threshold 60%
   run 7 compare base.json wrong.json
   run 0 compare base.json few.json
-  says out 'inconclusive: with [0-9]+ comparisons at alpha 0.05 at least 7 trials a side are needed'
+  says out 'inconclusive: with [0-9]+ comparisons at alpha 0.05 at least 6 trials a side are needed'
   run 6 compare base.json few.json --strict
   complains 'context.executor: "cuda" in base.json, "host" in host.json; --force' \
     compare base.json host.json
@@ -107,7 +112,8 @@ compare() {
 d["benchmarks"][0]["latency_us"]["cross_rank_max"]["p50"] *= 2'
   run 0 compare one.json one.json --new twice.json twice.json twice.json twice.json
   says out 'at least 4 runs a side are needed' ' inconclusive$'
-  run 7 compare one.json one.json one.json one.json --new twice.json twice.json twice.json twice.json
+  run 7 compare one.json one.json one.json one.json \
+    --new twice.json twice.json twice.json twice.json
   says out '^unit: the median of each run$'
   # Of several ranks, rank 0 acts.
   launched=(OMPI_COMM_WORLD_RANK=1)
@@ -134,7 +140,8 @@ d["benchmarks"][0].update(status="skipped", reason="no peer access", latency_us=
   python3 - new/csv <<'PYTHON' || fail "csv is not what Python's reader expects"
 import csv, sys
 rows = list(csv.DictReader(open(sys.argv[1], newline="", encoding="utf-8"), strict=True))
-sys.exit(not (all(None not in row for row in rows) and rows[0]["status"] == "skipped" and float(rows[1]["p50_us"]) > 0))
+whole = all(None not in row for row in rows)
+sys.exit(not (whole and rows[0]["status"] == "skipped" and float(rows[1]["p50_us"]) > 0))
 PYTHON
   complains 'github-action is two files' export r.json --format github-action -o -
   complains "--format: 'yaml' is not one of gbench, " export r.json --format yaml -o x
@@ -147,14 +154,17 @@ PYTHON
 google_benchmark() {
   local tool=/usr/share/benchmark/compare.py
   [ -e $tool ] || { echo "no $tool (Debian: libbenchmark-tools)"; exit 77; }
-  python3 -c 'import scipy.stats' 2>/dev/null || { echo "no scipy (Debian: python3-scipy)"; exit 77; }
+  python3 -c 'import scipy.stats' 2>/dev/null ||
+    { echo "no scipy (Debian: python3-scipy)"; exit 77; }
   make base.json "$kAll"
   make slow.json '[trials(b, 10, 1.5) for b in d["benchmarks"]]'
   run 0 export base.json --format gbench -o base.gbench.json
   run 0 export slow.json --format gbench -o slow.gbench.json
   python3 $tool --no-color benchmarks base.gbench.json slow.gbench.json >out 2>err ||
     fail "compare.py does not accept it"
-  says out '/T1/uniform +\+0\.5000 +\+0\.5000' '/T1/uniform_pvalue +0\.000[0-9] .*Repetitions: 10 vs 10'
+  says out '/T1/uniform +\+0\.5000 +\+0\.5000' \
+    '/T1/uniform_pvalue +0\.000[0-9] .*Repetitions: 10 vs 10'
 }
 
+command -v python3 >/dev/null || { echo "no python3 here"; exit 77; }
 "$case"
