@@ -38,9 +38,11 @@ list() {
   LD_PRELOAD='' run 0 -np 1 "$real_llep" list
   says out '^  ibgda ' '^  hybrid-ibgda '
   if ls /sys/class/infiniband/mlx5* >/dev/null 2>&1; then return; fi
-  [ "$(grep -c 'not here: ' out)" -eq 2 ] || fail "ibgda is not said to be unavailable"
+  [ "$(grep -A1 'ibgda  ' out | grep -c 'not here: ')" -eq 2 ] ||
+    fail "ibgda is not said to be unavailable"
   run 0 -np 1 "$llep" list
-  ! grep -q 'not here: ' out || fail "ibgda is said to be unavailable"
+  ! grep -A1 'ibgda  ' out | grep -q 'not here: ' || fail "ibgda is said to be unavailable"
+  [ "$(grep -c 'here over verbs' out)" -eq 2 ] || fail "the adapter carries fifos as well"
 }
 
 # More experts than the reference has channels, and a queue pair for each of them.
