@@ -11,7 +11,7 @@ namespace {
 
 bool is_rate(const Floor& floor) {
   return floor.probe == ProbeKind::kPutStream || floor.probe == ProbeKind::kFifoRate ||
-         floor.probe == ProbeKind::kIbgdaRate;
+         floor.probe == ProbeKind::kIbgdaRate || floor.probe == ProbeKind::kLocalCopy;
 }
 
 }  // namespace
@@ -26,7 +26,7 @@ std::string floor_name(const Floor& floor) {
                               ring->num_warps, ring->batch);
   }
   name += floor.to ? fmt::format("/{}-{}", *floor.from, *floor.to) : "/all";
-  return name + fmt::format("/{}", *floor.bytes);
+  return floor.bytes ? name + fmt::format("/{}", *floor.bytes) : name;
 }
 
 std::optional<Best> trip_us(const Floor& floor) {

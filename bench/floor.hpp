@@ -19,6 +19,8 @@ enum class ProbeKind {
   kFifoRate,       // descriptors as fast as they go
   kIbgdaDoorbell,  // an entry from nothing to its doorbell, no adapter
   kIbgdaRate,      // entries as fast as kernels write, publish and ring them, no adapter
+  kEmptyLaunch,    // a kernel that does nothing, one behind the other
+  kLocalCopy,      // from a device's memory to its own
 };
 
 constexpr const char* to_string(ProbeKind probe) {
@@ -29,9 +31,11 @@ constexpr const char* to_string(ProbeKind probe) {
     case ProbeKind::kFifoRoundTrip: return "fifo_round_trip";
     case ProbeKind::kFifoRate: return "fifo_rate";
     case ProbeKind::kIbgdaDoorbell: return "ibgda_doorbell";
-    case ProbeKind::kIbgdaRate: break;
+    case ProbeKind::kIbgdaRate: return "ibgda_rate";
+    case ProbeKind::kEmptyLaunch: return "empty_launch";
+    case ProbeKind::kLocalCopy: break;
   }
-  return "ibgda_rate";
+  return "local_copy";
 }
 
 /// Of probes of rings or send queues: how they were used.
@@ -51,7 +55,7 @@ struct Floor {
   int num_ranks = 1;
   std::optional<int> from = {};             // the rank; nothing: every rank
   std::optional<int> to = {};               // nothing: every other rank, or nobody
-  std::optional<std::uint64_t> bytes = {};  // of a message; 8: the signal alone
+  std::optional<std::uint64_t> bytes = {};  // of a message; 8: the signal alone; of a copy: both ways
   std::optional<RingUse> ring = {};
 
   int num_rounds = 0;                 // of each sample
@@ -61,7 +65,7 @@ struct Floor {
   std::optional<bool> passed = {};    // the last messages' bytes; nothing: there are none
 };
 
-/// The stable name: probe/transport/R4/0-1/4096, or probe/transport/R4/depth512/p1/w1/b32; the
+/// The stable name: probe/transport/R4/0-1/4096, probe/local/R4/all, or probe/transport/R4/depth512/p1/w1/b32; the
 /// transport followed by "-atomic" where signals are atomics.
 std::string floor_name(const Floor& floor);
 

@@ -9,6 +9,7 @@
 
 #include "bench/connection.hpp"
 #include "bench/floors_report.hpp"
+#include "bench/local_probes.hpp"
 #include "bench/probes.hpp"
 #include "bench/queue_probes.hpp"
 #include "bench/session.hpp"
@@ -66,14 +67,19 @@ class TransportFloors {
                  .nodes = run.nodes},
         loop_(context_, watchdog, run.options, layout) {}
 
-  ExitCode wire() { return measure(wire_probes(context_, layout_, run_.options, progress_)); }
-  ExitCode rings() { return measure(ring_probes(context_, progress_)); }
-  ExitCode queues() { return measure(queue_probes(context_, run_.options)); }
+  ExitCode devices() { return measure(local_probes(context_)); }
+  ExitCode wire() { return carried(wire_probes(context_, layout_, run_.options, progress_)); }
+  ExitCode rings() { return carried(ring_probes(context_, progress_)); }
+  ExitCode queues() { return carried(queue_probes(context_, run_.options)); }
 
  private:
-  ExitCode measure(std::vector<Probe> probes) {
-    for (Probe& probe : probes) {
-      probe.floor.signal = signal_;
+  ExitCode carried(std::vector<Probe> probes) {
+    for (Probe& probe : probes) probe.floor.signal = signal_;
+    return measure(probes);
+  }
+
+  ExitCode measure(const std::vector<Probe>& probes) {
+    for (const Probe& probe : probes) {
       const ProbeOutcome outcome = loop_.measure(probe);
       report_.add(outcome.floor, outcome.errors);
       if (outcome.code == ExitCode::kOk) continue;
@@ -92,28 +98,45 @@ class TransportFloors {
   ProbeProgress progress_;
 };
 
-ExitCode measure_transport(const Run& run, TransportSettings settings, const ProbeLayout& layout,
-                           Connection& connection, FloorsReport& report) {
-  std::string why;
-  Transport* transport = connection.use_if_possible(settings, why);
-  if (transport == nullptr) {
-    report.add({.transport = settings.name, .skipped = why, .signal = settings.signal}, {});
-    return ExitCode::kOk;
+/// One transport after the other; the devices themselves with the first that is there.
+class AllFloors {
+ public:
+  AllFloors(const Run& run, const ProbeLayout& layout, Connection& connection, FloorsReport& report)
+      : run_(run), layout_(layout), connection_(connection), report_(report) {}
+
+  ExitCode measure(TransportSettings settings) {
+    std::string why;
+    Transport* transport = connection_.use_if_possible(settings, why);
+    if (transport == nullptr) {
+      report_.add({.transport = settings.name, .skipped = why, .signal = settings.signal}, {});
+      return ExitCode::kOk;
+    }
+    report_.begin(settings, transport->report().stand_ins);
+    const bool has_rings = std::holds_alternative<HybridWire<FifoWire>>(transport->wire());
+    {
+      TransportFloors floors = of(*transport, settings);
+      ExitCode code = devices_known_ ? ExitCode::kOk : floors.devices();
+      devices_known_ = true;
+      if (code == ExitCode::kOk) code = floors.wire();
+      if (code == ExitCode::kOk) code = floors.rings();
+      if (code == ExitCode::kOk) code = floors.queues();
+      if (code != ExitCode::kOk || !has_rings || settings.fifo_depth == kShallowDepth) return code;
+    }
+    settings.fifo_depth = kShallowDepth;
+    return of(connection_.use(settings), settings).rings();
   }
-  report.begin(settings, transport->report().stand_ins);
-  const bool has_rings = std::holds_alternative<HybridWire<FifoWire>>(transport->wire());
-  {
-    TransportFloors floors(run, connection.watchdog(), *transport, settings.signal, layout, report);
-    ExitCode code = floors.wire();
-    if (code == ExitCode::kOk) code = floors.rings();
-    if (code == ExitCode::kOk) code = floors.queues();
-    if (code != ExitCode::kOk || !has_rings || settings.fifo_depth == kShallowDepth) return code;
+
+ private:
+  TransportFloors of(Transport& transport, const TransportSettings& settings) {
+    return {run_, connection_.watchdog(), transport, settings.signal, layout_, report_};
   }
-  settings.fifo_depth = kShallowDepth;
-  Transport& shallow = connection.use(settings);
-  return TransportFloors(run, connection.watchdog(), shallow, settings.signal, layout, report)
-      .rings();
-}
+
+  const Run& run_;
+  const ProbeLayout& layout_;
+  Connection& connection_;
+  FloorsReport& report_;
+  bool devices_known_ = false;
+};
 
 }  // namespace
 
@@ -140,10 +163,10 @@ ExitCode floors_command(MpiCommunicator& world, const RunOptions& options) {
   // Without the only transport there is nothing to report.
   if (cases.size() == 1) connection.use(settings_of(cases.front(), options));
   FloorsReport report(world, session.context, options);
+  AllFloors floors(run, plan_of_all.layout, connection, report);
   return connection.run_to_the_end(report, [&] {
     for (const Case& one : cases) {
-      const ExitCode code =
-          measure_transport(run, settings_of(one, options), plan_of_all.layout, connection, report);
+      const ExitCode code = floors.measure(settings_of(one, options));
       if (code != ExitCode::kOk) return code;
     }
     return ExitCode::kOk;

@@ -102,7 +102,7 @@ std::string floors_row(const Floor& floor) {
   }
   const char* check = !floor.passed ? "-" : *floor.passed ? "ok" : "FAILED";
   return fmt::format("{:<16} {:<9} {:>9}{}{}{} {}\n", to_string(floor.probe), ranks_text(floor),
-                     floor.bytes.value_or(0), times, numbers(gbps(floor), 1.0), rates, check);
+                     floor.bytes ? std::to_string(*floor.bytes) : "-", times, numbers(gbps(floor), 1.0), rates, check);
 }
 
 FloorsReport::FloorsReport(Communicator& world, const ContextInfo& context,

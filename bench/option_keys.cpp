@@ -256,17 +256,23 @@ void add_routing_and_checks(std::vector<OptionKey>& keys) {
              }));
 }
 
+OptionKey path(const About& about, std::string RunOptions::*member) {
+  return scalar(
+      about, member, [](const std::string& text) { return text; },
+      [](const std::string& path) { return path.empty() ? Json(nullptr) : Json(path); });
+}
+
 void add_output(std::vector<OptionKey>& keys) {
   using O = RunOptions;
   constexpr const char* kOutput = "Output";
-  keys.push_back(scalar(
-      {"json", "J", kOutput, "FILE", "results; if not given results/local/<UTC time>.json"},
-      &O::json_path, [](const std::string& text) { return text; },
-      [](const std::string& path) { return path.empty() ? Json(nullptr) : Json(path); }));
-  keys.push_back(scalar(
-      {"samples", "", kOutput, "FILE", "every rank's times as CSV"}, &O::samples_path,
-      [](const std::string& text) { return text; },
-      [](const std::string& path) { return path.empty() ? Json(nullptr) : Json(path); }));
+  keys.push_back(
+      path({"json", "J", kOutput, "FILE", "results; if not given results/local/<UTC time>.json"},
+           &O::json_path));
+  keys.push_back(
+      path({"samples", "", kOutput, "FILE", "every rank's times as CSV"}, &O::samples_path));
+  keys.push_back(path({"floors", "", kOutput, "FILE",
+                       "of llep floors on the same hardware: results get their floor and ratio"},
+                      &O::floors_path));
   keys.push_back(
       flag({"anonymous", "", kOutput, "", "no host names, UUIDs or paths in it"}, &O::anonymous));
   keys.push_back(flag({"verbose", "", kOutput, "", "say more on the way"}, &O::verbose));

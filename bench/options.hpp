@@ -116,6 +116,8 @@ struct RunOptions {
   CheckPolicy check;
   std::optional<Injection> inject;
 
+  std::string floors_path;  // of llep floors, that times are compared with; empty: none
+
   std::string json_path;  // empty: default_result_path()
   std::string samples_path;  // every rank's samples as CSV; empty: none
   bool anonymous = false;

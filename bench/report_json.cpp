@@ -136,11 +136,26 @@ Json correctness_json(const OpResult* op) {
   return {{"passed", or_null(op->passed)}, {"checked_iterations", op->checked_iterations}};
 }
 
-Json entry(const CaseResult& result, Op op, const ContextInfo& context, const RunOptions& options) {
+Json floor_json(const CaseFloor& floor) {
+  return {{"host_us", floor.host_us},
+          {"device_us", floor.device_us},
+          {"limited_by", floor.limited_by},
+          {"wire_us", floor.wire_us},
+          {"memory_us", floor.memory_us},
+          {"put_gbps", floor.rates.put_gbps},
+          {"flag_us", floor.rates.flag_us},
+          {"exchange_us", floor.rates.exchange_us},
+          {"local_gbps", floor.rates.local_gbps},
+          {"launch_us", floor.rates.launch_us}};
+}
+
+Json entry(const CaseResult& result, Op op, const ContextInfo& context, const RunOptions& options,
+           const FloorsFile* floors) {
   const Case& which = result.which;
   const OpResult* found = find_op(result, op);
   const CaseStatus status = op_status(result, op);
   const bool timed = found != nullptr && measured(*found);
+  const auto floor = timed && floors != nullptr ? floor_of(*found, which, *floors) : std::nullopt;
   const bool explained = status != CaseStatus::kOk && !result.reason.empty();
   return {{"name", case_name(which, op, mode_label(which, options), routing_label(which, options))},
           {"op", to_string(op)},
@@ -154,8 +169,8 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
           {"bytes", bytes_json(found)},
           {"bandwidth_gbps", bandwidth_json(found)},
           {"load", load_json(result.load)},
-          {"floor", nullptr},
-          {"floor_ratio", nullptr},
+          {"floor", floor ? floor_json(*floor) : Json(nullptr)},
+          {"floor_ratio", floor ? Json(floor_ratio(*found, *floor)) : Json(nullptr)},
           {"correctness", correctness_json(found)},
           {"trial_p50_us", timed ? Json(trial_medians(*found, options.iters)) : Json(nullptr)},
           {"slowest_counts", timed ? Json(slowest_counts(*found)) : Json(nullptr)},
@@ -166,9 +181,11 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
 }  // namespace
 
 nlohmann::ordered_json benchmark_entries(const CaseResult& result, const ContextInfo& context,
-                                         const RunOptions& options) {
+                                         const RunOptions& options, const FloorsFile* floors) {
   Json entries = Json::array();
-  for (const Op op : result.which.ops) entries.push_back(entry(result, op, context, options));
+  for (const Op op : result.which.ops) {
+    entries.push_back(entry(result, op, context, options, floors));
+  }
   return entries;
 }
 

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "bench/case_floor.hpp"
 #include "bench/context.hpp"
 #include "bench/gate_check.hpp"
 #include "bench/options.hpp"
@@ -15,9 +16,10 @@ namespace llep {
 
 inline constexpr int kSchemaVersion = 1;
 
-/// One entry of `benchmarks` for each op the case asks for, measured or not.
+/// One entry of `benchmarks` for each op the case asks for, measured or not; with floors, if any.
 nlohmann::ordered_json benchmark_entries(const CaseResult& result, const ContextInfo& context,
-                                         const RunOptions& options);
+                                         const RunOptions& options,
+                                         const FloorsFile* floors = nullptr);
 
 /// One entry of `context.transports`.
 nlohmann::ordered_json to_json(const TransportSummary& transport);

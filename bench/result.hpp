@@ -45,6 +45,12 @@ constexpr std::int64_t row_bytes(Op op, DispatchDtype dtype, int hidden) {
   return dispatch + bf16;
 }
 
+/// The least an op must move, whatever carries it: [num_ranks] bytes. Pair: the sum. Empty: unknown.
+struct FloorWork {
+  std::vector<std::uint64_t> wire = {};    // a row for every token and other rank
+  std::vector<std::uint64_t> memory = {};  // read or written in the rank's own memory
+};
+
 /// One op of one case.
 struct OpResult {
   Op op = Op::kDispatch;
@@ -54,6 +60,7 @@ struct OpResult {
   std::optional<bool> passed = {};           // nothing: unchecked
   std::int64_t checked_iterations = 0;
   ByteClasses bytes = {};
+  FloorWork floor_work = {};
 };
 
 /// An epoch or a count is a number; an element is text such as "0x3f80 (1.0)".

@@ -63,7 +63,7 @@ ResultEntry read_entry(const Json& json) {
   return entry;
 }
 
-Json load(const std::string& path) {
+Json load(const std::string& path, const std::string& kind) {
   std::ifstream file(path);
   if (!file) usage_error(std::strerror(errno));
   Json document = Json::parse(file);
@@ -74,15 +74,15 @@ Json load(const std::string& path) {
     usage_error(fmt::format("schema_version is {}, this llep reads {}",
                             document["schema_version"].dump(), kSchemaVersion));
   }
-  if (document.contains("kind")) {
-    usage_error(fmt::format("kind is {}, but only results of llep run can be read",
-                            document["kind"].dump()));
+  const Json found = document.value("kind", Json("run"));
+  if (found != kind) {
+    usage_error(fmt::format("kind is {}, but only results of llep {} can be read", found.dump(),
+                            kind));
   }
   return document;
 }
 
-ResultFile read_document(const std::string& path) {
-  const Json document = load(path);
+ResultFile result_of(const std::string& path, const Json& document) {
   ResultFile result;
   result.path = path;
   result.complete = document.at("complete").get<bool>();
@@ -123,9 +123,16 @@ std::string ResultFile::where() const {
 }
 
 ResultFile read_result(const std::string& path) {
+  ResultFile result;
+  read_results_json(path, "run", [&](const Json& document) { result = result_of(path, document); });
+  return result;
+}
+
+void read_results_json(const std::string& path, const std::string& kind,
+                       const std::function<void(const Json&)>& use) {
   std::string what;
   try {
-    return read_document(path);
+    return use(load(path, kind));
   } catch (const Error& error) {
     what = error.what();
   } catch (const Json::exception& error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -37,8 +38,14 @@ struct ResultFile {
   std::string where() const;
 };
 
-/// Throws Error(kUsage) in one line: not there, not JSON, not of llep run, another schema version.
+/// Of llep run. Throws like read_results_json.
 ResultFile read_result(const std::string& path);
+
+/// Hands the document of a file of llep run or llep floors (`kind`) to `use`. Throws Error(kUsage) in
+/// one line that begins with the path: not there, not JSON, another kind, another schema version,
+/// and what `use` throws of them.
+void read_results_json(const std::string& path, const std::string& kind,
+                       const std::function<void(const nlohmann::ordered_json&)>& use);
 
 /// The value that a JSON pointer ("/latency_us/clock") finds; null where there is none.
 nlohmann::ordered_json value_at(const nlohmann::ordered_json& from, const std::string& pointer);

@@ -193,8 +193,8 @@ ResultWriter::ResultWriter(fs::path path, ContextInfo context, RunOptions option
       context_(std::move(context)),
       options_(std::move(options)) {}
 
-void ResultWriter::put(const CaseResult& result) {
-  ResultDocument::put(benchmark_entries(result, context_, options_), result.errors);
+void ResultWriter::put(const CaseResult& result, const FloorsFile* floors) {
+  ResultDocument::put(benchmark_entries(result, context_, options_, floors), result.errors);
 }
 
 }  // namespace llep

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/case_floor.hpp"
 #include "bench/context.hpp"
 #include "bench/gate_check.hpp"
 #include "bench/options.hpp"
@@ -57,7 +58,7 @@ class ResultWriter : public ResultDocument {
   ResultWriter(std::filesystem::path path, ContextInfo context, RunOptions options);
 
   /// In place of what fewer trials of the case had given.
-  void put(const CaseResult& result);
+  void put(const CaseResult& result, const FloorsFile* floors = nullptr);
 
  private:
   ContextInfo context_;

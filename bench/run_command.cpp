@@ -39,6 +39,7 @@ class RunReport final : public Report {
     collectively(world, [&] {
       if (world.rank() != 0) return;
       if (!options.samples_path.empty()) samples_.emplace(options);
+      if (!options.floors_path.empty()) floors_.emplace(options.floors_path, context);
       writer_.emplace(result_path(options), context, options);
       table_.emplace(context, options, num_cases);
     });
@@ -57,7 +58,8 @@ class RunReport final : public Report {
     collectively(world(), [&] {
       if (!writer_) return;
       if (whole) table_->add(result);
-      writer_->put(result);
+      if (whole && floors_) fmt::print("{}", floor_lines(result, *floors_));
+      writer_->put(result, floors_ ? &*floors_ : nullptr);
     });
   }
   void add(const std::vector<GateResult>& gates) {
@@ -72,6 +74,7 @@ class RunReport final : public Report {
   ResultDocument* document() override { return writer_ ? &*writer_ : nullptr; }
 
   std::optional<SamplesWriter> samples_;
+  std::optional<FloorsFile> floors_;
   std::optional<ResultWriter> writer_;
   std::optional<TablePrinter> table_;
 };

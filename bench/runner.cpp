@@ -52,6 +52,7 @@ CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case&
   if (outcome.code == ExitCode::kOk && one.wants(Op::kPair)) append(outcome, loop.run(true));
   for (OpResult& op : outcome.result.ops) {
     op.bytes = bytes_of(first, one, op.op, context.nodes);
+    op.floor_work = floor_work(first, one, op.op);
   }
   if (outcome.code != ExitCode::kOk) {
     outcome.result.status = CaseStatus::kFailed;

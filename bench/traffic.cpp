@@ -39,21 +39,50 @@ std::vector<std::uint64_t> sum_of(const std::vector<std::uint64_t>& a,
   return sum;
 }
 
-void add_token(const GlobalRouting& routing, int source, int token, Load& load) {
-  std::vector<bool> goes_to(load.rows_per_rank.size());
+/// [num_ranks] how many of a token's experts each rank has.
+std::vector<std::uint64_t> rows_of_token(const GlobalRouting& routing, int source, int token) {
+  std::vector<std::uint64_t> rows(static_cast<std::size_t>(routing.shape.num_ranks));
   for (int k = 0; k < routing.shape.num_topk; ++k) {
     const std::int64_t expert = routing.topk_idx[routing.index(source, token, k)];
     if (expert < 0) continue;
-    const auto rank = static_cast<std::size_t>(routing.shape.owner(static_cast<int>(expert)));
-    ++load.rows_per_expert[static_cast<std::size_t>(expert)];
-    ++load.rows_per_rank[rank];
-    goes_to[rank] = true;
+    ++rows[static_cast<std::size_t>(routing.shape.owner(static_cast<int>(expert)))];
   }
-  for (std::size_t rank = 0; rank < goes_to.size(); ++rank) {
-    load.copies_per_rank[rank] += goes_to[rank] ? 1 : 0;
+  return rows;
+}
+
+/// f(source, rows of the token) for all tokens of all ranks.
+template <class F>
+void for_each_token(const GlobalRouting& routing, F f) {
+  for (int source = 0; source < routing.shape.num_ranks; ++source) {
+    const int num_tokens = routing.num_tokens[static_cast<std::size_t>(source)];
+    for (int token = 0; token < num_tokens; ++token) {
+      f(static_cast<std::size_t>(source), rows_of_token(routing, source, token));
+    }
   }
-  load.ranks_per_token.push_back(
-      static_cast<std::uint64_t>(std::count(goes_to.begin(), goes_to.end(), true)));
+}
+
+void add_dispatch(const GlobalRouting& routing, std::uint64_t sent_row, std::uint64_t bf16_row,
+                  FloorWork& work) {
+  for_each_token(routing, [&](std::size_t source, const std::vector<std::uint64_t>& rows) {
+    work.memory[source] += bf16_row;
+    for (std::size_t rank = 0; rank < rows.size(); ++rank) {
+      if (rows[rank] == 0) continue;
+      if (rank != source) work.wire[source] += sent_row;
+      work.memory[rank] += (1 + rows[rank]) * sent_row;
+    }
+  });
+}
+
+void add_combine(const GlobalRouting& routing, std::uint64_t bf16_row, FloorWork& work) {
+  for_each_token(routing, [&](std::size_t source, const std::vector<std::uint64_t>& rows) {
+    work.memory[source] += bf16_row;
+    for (std::size_t rank = 0; rank < rows.size(); ++rank) {
+      if (rows[rank] == 0) continue;
+      if (rank != source) work.wire[rank] += bf16_row;
+      work.memory[rank] += rows[rank] * bf16_row;
+      work.memory[source] += bf16_row;
+    }
+  });
 }
 
 }  // namespace
@@ -77,11 +106,31 @@ Load load_of(const GlobalRouting& routing) {
   load.rows_per_rank.resize(num_ranks);
   load.copies_per_rank.resize(num_ranks);
   load.rows_per_expert.resize(static_cast<std::size_t>(shape.num_experts));
-  for (int source = 0; source < shape.num_ranks; ++source) {
-    const int num_tokens = routing.num_tokens[static_cast<std::size_t>(source)];
-    for (int token = 0; token < num_tokens; ++token) add_token(routing, source, token, load);
+  for (const std::int64_t expert : routing.topk_idx) {
+    if (expert >= 0) ++load.rows_per_expert[static_cast<std::size_t>(expert)];
   }
+  for_each_token(routing, [&](std::size_t /*source*/, const std::vector<std::uint64_t>& rows) {
+    std::uint64_t num_ranks_of_token = 0;
+    for (std::size_t rank = 0; rank < num_ranks; ++rank) {
+      load.rows_per_rank[rank] += rows[rank];
+      load.copies_per_rank[rank] += rows[rank] > 0 ? 1 : 0;
+      num_ranks_of_token += rows[rank] > 0 ? 1 : 0;
+    }
+    load.ranks_per_token.push_back(num_ranks_of_token);
+  });
   return load;
+}
+
+FloorWork floor_work(const GlobalRouting& routing, const Case& one, Op op) {
+  const auto num_ranks = static_cast<std::size_t>(one.shape.num_ranks);
+  const auto row = [&](Op of) {
+    return static_cast<std::uint64_t>(row_bytes(of, one.dtype, one.shape.hidden));
+  };
+  FloorWork work{.wire = std::vector<std::uint64_t>(num_ranks),
+                 .memory = std::vector<std::uint64_t>(num_ranks)};
+  if (op != Op::kCombine) add_dispatch(routing, row(Op::kDispatch), row(Op::kCombine), work);
+  if (op != Op::kDispatch) add_combine(routing, row(Op::kCombine), work);
+  return work;
 }
 
 }  // namespace llep

@@ -14,4 +14,9 @@ ByteClasses bytes_of(const GlobalRouting& routing, const Case& one, Op op, const
 
 Load load_of(const GlobalRouting& routing);
 
+/// Dispatch: each token's row is read once, goes to every other rank that needs it, is read where
+/// it arrives and written for each expert there. Combine: each expert's row is read, each rank sends
+/// one row for every token that it has rows of; those are read, and one row is written.
+FloorWork floor_work(const GlobalRouting& routing, const Case& one, Op op);
+
 }  // namespace llep

@@ -333,13 +333,25 @@ floors() {
   valid floors.schema.json r.json
   json 'd["kind"] == "floors" and d["complete"] and d["errors"] == []'
   json 'all(f["status"] == "ok" and f["samples"] == 2 and f["rounds"] > 1 and
-            f["verified"] is (True if f["bytes"] and f["bytes"] > 8 else None)
+            f["verified"] is (True if f["probe"].startswith("put_") and f["bytes"] > 8 else None)
             for f in d["floors"])'
-  json 'len({f["name"] for f in d["floors"]}) == len(d["floors"]) == 2 * (1 + 3 * 4) + 2 * 5'
+  json 'len({f["name"] for f in d["floors"]}) == len(d["floors"]) == 2 * (1 + 3 * 4) + 2 * 5 + 2'
+  json '[f["name"] for f in d["floors"] if f["transport"] == "local"] ==
+        ["empty_launch/local/R2/all", "local_copy/local/R2/all/67108864"]'
   json 'all((f["us_min"] is None) != (f["per_second_max"] is None) for f in d["floors"])'
   json 'd["context"]["arguments"]["sizes"] == ["8", "16", "4K", "64K"]'
-  # A list goes on without what cannot be had; alone it ends the command.
+  # What runs are compared with.
+  run 0 -np 2 "$llep" floors --device host --transport ipc --sizes 16K --iters 2 --json floors.txt
+  run 0 -np 2 "$llep" run "${small[@]}" --transport ipc,fifo --floors floors.txt --json r.json
+  valid r.json
+  says out '^  combine: [0-9.]+ x its floor of [0-9.]+ us, limited by '
+  json 'all((b["floor"] is None) == (b["transport"] == "fifo") for b in d["benchmarks"])'
+  json 'all(abs(b["floor_ratio"] * b["floor"]["host_us"] / b["latency_us"]["cross_rank_max"]["p50"] - 1)
+            < 1e-9 for b in d["benchmarks"] if b["floor"])'
   rm r.json
+  complains 2 'results file floors.txt: world_size is 2 there, 3 in this run' -np 3 "$llep" run \
+    --device host -t 4 -d 256 -k 2 -e 6 --floors floors.txt --json r.json
+  # A list goes on without what cannot be had; alone it ends the command.
   run 0 -np 3 "$llep" floors --device host --transport ipc,hybrid-fifo --ranks-per-node 2 \
     --sizes 8 --iters 1 --json r.json
   valid floors.schema.json r.json

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "bench/context.hpp"
+#include "bench/options.hpp"
+#include "bench/result.hpp"
+
+/// What an op would cost if nothing but the hardware took time: bytes through the wire and local
+/// memory at the rates that `llep floors` reached, one flag, one launch.
+namespace llep {
+
+/// What floors of one transport say. Best samples, as a floor should be.
+struct FloorRates {
+  double put_gbps = 0;     // out of one rank while all put to all others
+  double flag_us = 0;      // one way, between the slowest pair
+  double exchange_us = 0;  // one way of a message of 16 KiB and its flag
+  double local_gbps = 0;   // read and written, in a device's own memory
+  double launch_us = 0;    // of an empty kernel
+};
+
+/// A file of `llep floors`, of the hardware of this run.
+class FloorsFile {
+ public:
+  /// Throws Error(kUsage) in one line: what cannot be read, or other ranks, devices, executors.
+  FloorsFile(const std::string& path, const ContextInfo& context);
+
+  const std::string& path() const { return path_; }
+  /// Nothing where the file lacks the transport or one of its probes.
+  std::optional<FloorRates> rates(const Case& one) const;
+
+ private:
+  std::string path_;
+  std::map<std::string, FloorRates> rates_;  // by transport, with "-atomic"
+};
+
+/// A floor and what it is made of.
+struct CaseFloor {
+  FloorRates rates;
+  double wire_us = 0;    // of the rank for which wire and local memory together take longest
+  double memory_us = 0;  // of the same rank
+  double device_us = 0;  // from the first kernel's start to the last one's end
+  double host_us = 0;    // and launches
+  const char* limited_by = "";  // "wire", "memory", "flag", "launch" or "exchange"
+};
+std::optional<CaseFloor> floor_of(const OpResult& op, const Case& one, const FloorsFile& floors);
+
+/// Median of the cross-rank maximum over the floor of the same clock.
+double floor_ratio(const OpResult& op, const CaseFloor& floor);
+
+/// "  dispatch: 2.13 x its floor of 13.1 us, limited by wire", of each measured op.
+std::string floor_lines(const CaseResult& result, const FloorsFile& floors);
+
+}  // namespace llep

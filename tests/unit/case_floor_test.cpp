@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include "bench/case_floor.hpp"
+
+#include <gtest/gtest.h>
+
+#include "bench/traffic.hpp"
+#include "common/error.hpp"
+#include "tests/unit/result_fixture.hpp"
+
+namespace llep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using report_fixture::make_context;
+using report_fixture::make_op;
+using result_fixture::TemporaryResult;
+
+Json probe(const char* transport, const char* name, const Json& bytes, const Json& to, double us,
+           double gbps) {
+  return {{"transport", transport}, {"signal", "write"}, {"status", "ok"}, {"probe", name},
+          {"bytes", bytes},         {"to", to},          {"us_min", us},   {"gbps_max", gbps}};
+}
+
+/// 100 GB/s out, 2 us a flag, 6 us an exchange, 1000 GB/s in local memory, 3 us a launch.
+Json floors_document() {
+  return {{"schema_version", 1},
+          {"kind", "floors"},
+          {"context", to_json(make_context(), RunOptions())},
+          {"floors",
+           {probe("local", "empty_launch", nullptr, nullptr, 3.0, 0.0),
+            probe("local", "local_copy", 1 << 20, nullptr, 0.0, 1000.0),
+            probe("ipc", "flag", 8, 1, 1.5, 0.0), probe("ipc", "flag", 8, 2, 2.0, 0.0),
+            probe("ipc", "put_latency", 16384, 1, 6.0, 0.0),
+            probe("ipc", "put_latency", 1 << 20, 1, 60.0, 0.0),
+            probe("ipc", "put_stream", 1024, nullptr, 0.0, 50.0),
+            probe("ipc", "put_stream", 1 << 20, nullptr, 0.0, 100.0),
+            probe("ipc", "put_stream", 1 << 20, 1, 0.0, 400.0)}}};
+}
+
+FloorsFile read(const Json& document) {
+  return FloorsFile(TemporaryResult(document.dump()).path(), make_context());
+}
+
+Case make_case(int num_tokens = 128) {
+  Case one = report_fixture::make_case();
+  one.shape.max_tokens = num_tokens;
+  return one;
+}
+
+OpResult make_op_of(Op op, std::uint64_t wire_kb, std::uint64_t memory_kb) {
+  OpResult result = make_op(op, 2);
+  result.floor_work = {.wire = {1000, wire_kb * 1000}, .memory = {1000, memory_kb * 1000}};
+  return result;
+}
+
+TEST(CaseFloor, AddsUpWhatTheHardwareTakes) {
+  const auto floor =
+      floor_of(make_op_of(Op::kDispatch, 1500, 4000), make_case(), read(floors_document()));
+  ASSERT_TRUE(floor);
+  EXPECT_DOUBLE_EQ(floor->wire_us, 15.0);
+  EXPECT_DOUBLE_EQ(floor->memory_us, 4.0);
+  EXPECT_DOUBLE_EQ(floor->device_us, 15.0 + 4.0 + 2.0);
+  EXPECT_DOUBLE_EQ(floor->host_us, 15.0 + 4.0 + 2.0 + 3.0);
+  EXPECT_STREQ(floor->limited_by, "wire");
+  // Medians of 10 and 20 us.
+  EXPECT_DOUBLE_EQ(floor_ratio(make_op(Op::kDispatch, 2), *floor), 10.0 / 24.0);
+}
+
+TEST(CaseFloor, IsThatOfTheSlowestRank) {
+  OpResult op = make_op_of(Op::kDispatch, 0, 0);
+  op.floor_work = {.wire = {100'000, 900'000}, .memory = {9'500'000, 0}};
+  const auto floor = floor_of(op, make_case(), read(floors_document()));
+  EXPECT_DOUBLE_EQ(floor->wire_us, 1.0);
+  EXPECT_DOUBLE_EQ(floor->memory_us, 9.5);
+  EXPECT_STREQ(floor->limited_by, "memory");
+}
+
+TEST(CaseFloor, OfFewTokensIsAnExchange) {
+  const OpResult op = make_op_of(Op::kCombine, 10, 10);
+  const auto floor = [&](int num_tokens) {
+    return floor_of(op, make_case(num_tokens), read(floors_document()));
+  };
+  EXPECT_DOUBLE_EQ(floor(31)->device_us, 6.0);
+  EXPECT_DOUBLE_EQ(floor(31)->host_us, 9.0);
+  EXPECT_STREQ(floor(31)->limited_by, "exchange");
+  EXPECT_DOUBLE_EQ(floor(32)->device_us, 0.1 + 0.01 + 2.0);
+  EXPECT_STREQ(floor(32)->limited_by, "launch");
+}
+
+TEST(CaseFloor, CountsTheLaunchesThatTheClockSees) {
+  const OpResult op = make_op_of(Op::kDispatch, 0, 0);
+  const auto launches_us = [&](Phases phases, Mode mode, Op of) {
+    Case one = make_case();
+    one.phases = phases;
+    one.mode = mode;
+    OpResult timed = op;
+    timed.op = of;
+    const auto floor = floor_of(timed, one, read(floors_document()));
+    return floor->host_us - floor->device_us;
+  };
+  EXPECT_DOUBLE_EQ(launches_us(Phases::kFused, Mode::kPaired, Op::kDispatch), 3.0);
+  EXPECT_DOUBLE_EQ(launches_us(Phases::kSplit, Mode::kPaired, Op::kDispatch), 6.0);
+  EXPECT_DOUBLE_EQ(launches_us(Phases::kSplit, Mode::kPaired, Op::kPair), 3.0);
+  EXPECT_DOUBLE_EQ(launches_us(Phases::kFused, Mode::kChained, Op::kDispatch), 0.0);
+  EXPECT_DOUBLE_EQ(launches_us(Phases::kFused, Mode::kGraph, Op::kDispatch), 0.0);
+}
+
+TEST(CaseFloor, OfAPairHasTwoFlags) {
+  const auto floor = floor_of(make_op_of(Op::kPair, 0, 0), make_case(), read(floors_document()));
+  EXPECT_DOUBLE_EQ(floor->device_us, 4.0 + 0.001 / 100 * 1000 + 0.001);
+}
+
+TEST(CaseFloor, IsUnknownWithoutItsProbes) {
+  const OpResult op = make_op_of(Op::kDispatch, 1, 1);
+  Case other = make_case();
+  other.transport = "fifo";
+  EXPECT_FALSE(floor_of(op, other, read(floors_document())));
+  other = make_case();
+  other.signal = SignalMode::kAtomic;
+  EXPECT_FALSE(floor_of(op, other, read(floors_document())));
+  // Without any one of them but a second flag, a longer message, or a slower stream.
+  int num_needed = 0;
+  for (std::size_t i = 0; i < floors_document()["floors"].size(); ++i) {
+    Json document = floors_document();
+    document["floors"][i]["status"] = "skipped";
+    num_needed += floor_of(op, make_case(), read(document)) ? 0 : 1;
+  }
+  EXPECT_EQ(num_needed, 3);
+  EXPECT_FALSE(floor_of(make_op(Op::kDispatch, 2), make_case(), read(floors_document())));
+}
+
+std::string complaint(const Json& document) {
+  try {
+    read(document);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    const std::string text = error.what();
+    return text.substr(text.find(".json: ") + 7);
+  }
+  return "(none)";
+}
+
+TEST(FloorsFile, IsOfThisHardware) {
+  Json document = floors_document();
+  EXPECT_EQ(complaint(document), "(none)");
+  document["context"]["world_size"] = 4;
+  EXPECT_EQ(complaint(document), "world_size is 4 there, 2 in this run");
+  document = floors_document();
+  document["context"]["executor"] = "host";
+  EXPECT_EQ(complaint(document), "executor is \"host\" there, \"cuda\" in this run");
+  document = floors_document();
+  document["context"]["devices"][1]["name"] = "NVIDIA H100";
+  EXPECT_EQ(complaint(document),
+            "devices is [\"NVIDIA H200\",\"NVIDIA H100\"] there, "
+            "[\"NVIDIA H200\",\"NVIDIA H200\"] in this run");
+  document = floors_document();
+  document.erase("kind");
+  EXPECT_EQ(complaint(document), "kind is \"run\", but only results of llep floors can be read");
+}
+
+/// Two ranks with two experts each. Rank 0's token goes to both experts of rank 1; rank 1's two
+/// tokens to expert 0 and its own expert 2, and to its own alone.
+TEST(FloorWork, IsTheLeastThatMustMove) {
+  Case one = report_fixture::make_case();
+  one.shape = {.num_ranks = 2, .num_experts = 4, .max_tokens = 2, .hidden = 128, .num_topk = 2};
+  const GlobalRouting routing{.shape = one.shape,
+                              .num_tokens = {1, 2},
+                              .topk_idx = {2, 3, -1, -1, 0, 2, 2, -1},
+                              .weights = std::vector<float>(8)};
+  constexpr std::uint64_t kRow = 256;
+  const FloorWork dispatch = floor_work(routing, one, Op::kDispatch);
+  EXPECT_EQ(dispatch.wire, (std::vector<std::uint64_t>{1 * kRow, 1 * kRow}));
+  // Rank 0 reads a token, and one that arrives, which it writes once. Rank 1 reads two tokens and
+  // three copies, and writes four rows.
+  EXPECT_EQ(dispatch.memory, (std::vector<std::uint64_t>{3 * kRow, 9 * kRow}));
+  const FloorWork combine = floor_work(routing, one, Op::kCombine);
+  EXPECT_EQ(combine.wire, (std::vector<std::uint64_t>{1 * kRow, 1 * kRow}));
+  // Rank 0 reads an expert's row and one that arrives, and writes a token's. Rank 1 reads four
+  // experts' rows and three that arrive, and writes two.
+  EXPECT_EQ(combine.memory, (std::vector<std::uint64_t>{3 * kRow, 9 * kRow}));
+  const FloorWork pair = floor_work(routing, one, Op::kPair);
+  EXPECT_EQ(pair.memory, (std::vector<std::uint64_t>{6 * kRow, 18 * kRow}));
+  // FP8 rows, with a scale; the token that is read is bf16.
+  one.dtype = DispatchDtype::kFp8;
+  EXPECT_EQ(floor_work(routing, one, Op::kDispatch).wire, (std::vector<std::uint64_t>{132, 132}));
+  EXPECT_EQ(floor_work(routing, one, Op::kDispatch).memory[0], 256U + 2 * 132U);
+}
+
+}  // namespace
+}  // namespace llep
