@@ -119,6 +119,6 @@ function(llep_add_mpi_test name)
   math(EXPR timeout "${arg_TIMEOUT} * ${LLEP_TIMEOUT_FACTOR}")
   add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/expect_exit.sh ${arg_EXIT_CODE}
     ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${arg_RANKS} ${program} ${arg_COMMAND})
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${timeout} PROCESSORS 2
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${timeout}
     SKIP_RETURN_CODE 77 ENVIRONMENT "${LLEP_TEST_ENVIRONMENT}")
 endfunction()

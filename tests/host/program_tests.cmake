@@ -6,8 +6,7 @@ function(llep_add_program_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "COMMAND")
   math(EXPR timeout "${arg_TIMEOUT} * ${LLEP_TIMEOUT_FACTOR}")
   add_test(NAME ${name} COMMAND ${arg_COMMAND})
-  set_tests_properties(${name} PROPERTIES LABELS host TIMEOUT ${timeout} PROCESSORS 2
-    SKIP_RETURN_CODE 77
+  set_tests_properties(${name} PROPERTIES LABELS host TIMEOUT ${timeout} SKIP_RETURN_CODE 77
     ENVIRONMENT "${LLEP_TEST_ENVIRONMENT};MPIRUN=${MPIEXEC_EXECUTABLE}")
 endfunction()
 
