@@ -38,8 +38,9 @@ class RunReport final : public Report {
       : Report(world) {
     collectively(world, [&] {
       if (world.rank() != 0) return;
-      if (!options.samples_path.empty()) samples_.emplace(options);
+      // What may be refused comes before what leaves a file behind.
       if (!options.floors_path.empty()) floors_.emplace(options.floors_path, context);
+      if (!options.samples_path.empty()) samples_.emplace(options);
       writer_.emplace(result_path(options), context, options);
       table_.emplace(context, options, num_cases);
     });
@@ -73,8 +74,8 @@ class RunReport final : public Report {
  private:
   ResultDocument* document() override { return writer_ ? &*writer_ : nullptr; }
 
-  std::optional<SamplesWriter> samples_;
   std::optional<FloorsFile> floors_;
+  std::optional<SamplesWriter> samples_;
   std::optional<ResultWriter> writer_;
   std::optional<TablePrinter> table_;
 };
