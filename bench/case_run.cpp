@@ -20,7 +20,8 @@ std::size_t size(int n) { return static_cast<std::size_t>(n); }
 CaseRun::CaseRun(const RankContext& context, const CaseSetup& setup)
     : context_(context),
       setup_(setup),
-      ep_(context.world, context.launcher, context.transport, context.heap, setup.layout) {
+      ep_(context.world, context.launcher, context.transport, context.heap, setup.layout,
+          setup.device_clock) {
   collectively(context.world, [&] {
     allocate_inputs();
     allocate_outputs();

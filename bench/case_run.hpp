@@ -21,6 +21,7 @@ struct CaseSetup {
   RankRouting routing;  // of this rank
   Payload payload = Payload::kHash;
   std::uint64_t seed = kDefaultSeed;
+  bool device_clock = true;
 };
 
 /// Where a rank's cases run.
@@ -53,6 +54,10 @@ class CaseRun {
   /// The identity expert of the reference payload; other payloads need none between the ops.
   void apply_expert();
 
+  /// The device clock of the ops that start after it was cleared; see ExpertParallel.
+  void clear_clock() { ep_.clear_clock(); }
+  BlockTimes op_times() const { return ep_.op_times(); }
+
   /// The first wrong output of the last ops, whose inputs were filled for `epoch`.
   std::optional<Mismatch> check_dispatch(std::uint64_t epoch);
   std::optional<Mismatch> check_combine(std::uint64_t epoch);
@@ -65,6 +70,7 @@ class CaseRun {
   void drop_expert_signal();
 
   const GlobalRouting& routing() const { return routing_; }
+  const EpLayout& layout() const { return setup_.layout; }
 
  private:
   const MoeShape& shape() const { return setup_.layout.shape; }

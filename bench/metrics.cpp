@@ -25,7 +25,7 @@ std::optional<Spread> spread(std::span<const double> values) {
 }
 
 std::optional<Bandwidth> bandwidth(std::span<const std::uint64_t> bytes,
-                                   const std::vector<std::vector<double>>& us) {
+                                   const RankSamples& us) {
   if (bytes.empty() || bytes.size() != us.size() || us.front().empty()) return std::nullopt;
   std::vector<double> per_rank;
   double all_bytes = 0.0;
@@ -55,13 +55,21 @@ const OpResult* find_op(const CaseResult& result, Op op) {
 
 bool measured(const OpResult& op) { return !op.us.empty() && !op.us.front().empty(); }
 
-std::vector<std::vector<double>> send_half(const OpResult& op) {
-  std::vector<std::vector<double>> send = op.us;
+RankSamples send_half(const OpResult& op) {
+  if (op.receive_us.empty()) return {};
+  RankSamples send = op.us;
   for (std::size_t rank = 0; rank < op.receive_us.size(); ++rank) {
     std::transform(send[rank].begin(), send[rank].end(), op.receive_us[rank].begin(),
                    send[rank].begin(), std::minus<>());
   }
   return send;
+}
+
+std::optional<double> hidden_share(const Overlap& overlap) {
+  if (overlap.receive_us.empty()) return std::nullopt;
+  const double receive = summarize(max_over_ranks(overlap.receive_us)).p50;
+  if (receive <= 0) return std::nullopt;
+  return 1.0 - summarize(max_over_ranks(overlap.exposed_us)).p50 / receive;
 }
 
 std::vector<std::size_t> slowest_counts(const OpResult& op) {

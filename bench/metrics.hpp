@@ -29,7 +29,7 @@ struct Bandwidth {
 
 /// Nothing where bytes or times are unknown. bytes: [num_ranks]; us: [num_ranks][num_iterations].
 std::optional<Bandwidth> bandwidth(std::span<const std::uint64_t> bytes,
-                                   const std::vector<std::vector<double>>& us);
+                                   const RankSamples& us);
 
 /// Of one op within its case: a failure that a check found is that op's alone, any other is all
 /// ops'.
@@ -41,8 +41,12 @@ const OpResult* find_op(const CaseResult& result, Op op);
 /// Whether there are times to report.
 bool measured(const OpResult& op);
 
-/// [num_ranks][num_iterations] of an op whose halves were timed apart.
-std::vector<std::vector<double>> send_half(const OpResult& op);
+/// Of an op whose halves were timed apart; empty of others.
+RankSamples send_half(const OpResult& op);
+
+/// How much of the receive half compute hides: 1 - median exposed / median receive half, of the
+/// slowest ranks. Nothing: not measured.
+std::optional<double> hidden_share(const Overlap& overlap);
 
 /// [num_ranks] in how many iterations a rank was the slowest; of equal ones the lowest counts.
 std::vector<std::size_t> slowest_counts(const OpResult& op);

@@ -19,14 +19,10 @@ using Values = OptionValues;
 constexpr std::array kDtypes = {DispatchDtype::kBf16, DispatchDtype::kFp8};
 constexpr std::array kCopies = {DispatchCopies::kRank, DispatchCopies::kSelection};
 constexpr std::array kPhases = {Phases::kFused, Phases::kSplit};
-constexpr std::array kModes = {Mode::kPaired, Mode::kChained, Mode::kGraph};
+constexpr std::array kModes = {Mode::kPaired, Mode::kFresh, Mode::kChained, Mode::kGraph};
 constexpr std::array kOps = {Op::kDispatch, Op::kCombine, Op::kPair};
 constexpr std::array kDevices = {DeviceChoice::kAuto, DeviceChoice::kCuda, DeviceChoice::kHost};
 constexpr std::array kBindings = {Binding::kAuto, Binding::kNone};
-constexpr std::array kFifoWires = {FifoWireChoice::kAuto, FifoWireChoice::kVerbs,
-                                   FifoWireChoice::kMpi};
-constexpr std::array kSignals = {SignalMode::kWrite, SignalMode::kAtomic};
-constexpr std::array kMrModes = {MrMode::kAuto, MrMode::kDmabuf, MrMode::kPeermem, MrMode::kHost};
 constexpr std::array kPayloads = {Payload::kHash, Payload::kReference};
 
 /// Either key replaces what the other said, so that a later source can change its mind.
@@ -107,8 +103,9 @@ void add_axes(std::vector<OptionKey>& keys) {
       &O::phases, kPhases));
   keys.push_back(choice_axis({"op", "", kAxes, "LIST", "dispatch, combine, pair"}, &O::ops, kOps));
   keys.push_back(choice_axis({"mode", "", kAxes, "LIST",
-                              "paired: each op timed alone; chained: --chain ops back to back; "
-                              "graph: those as one CUDA graph"},
+                              "paired: each op timed alone; fresh: the same, devices released "
+                              "together; chained: --chain ops back to back; graph: those as one "
+                              "CUDA graph"},
                              &O::modes, kModes));
   keys.push_back(routing_key());
 }
@@ -128,74 +125,6 @@ void add_device(std::vector<OptionKey>& keys) {
                             &O::host_warps, 1));
 }
 
-void add_transport(std::vector<OptionKey>& keys) {
-  using O = RunOptions;
-  constexpr const char* kTransport = "Transport";
-  keys.push_back(choice({"fifo-wire", "", kTransport, "NAME",
-                         "what proxies use: verbs, mpi, auto (verbs if all ranks have a port)"},
-                        &O::fifo_wire, kFifoWires));
-  keys.push_back(choice_axis({"signal", "", kTransport, "LIST",
-                              "of adapters: write, or atomic (needs no ordered writes)"},
-                             &O::signals, kSignals));
-  keys.push_back(scalar(
-      {"fifo-depth", "", kTransport, "N", "descriptors of a proxy's ring, a power of two"},
-      &O::fifo_depth, parse_power_of_two, [](int value) { return value; }));
-  keys.push_back(scalar({"proxy-threads", "", kTransport, "N", "proxy threads of each rank"},
-                        &O::proxy_threads,
-                        [](const std::string& text) { return parse_int(text, 1, kMaxProxies); },
-                        [](int value) { return value; }));
-  keys.push_back(scalar(
-      {"qps-per-peer", "", kTransport, "N|experts", "channels (queue pairs) to each far peer"},
-      &O::qps_per_peer,
-      [](const std::string& text) {
-        return text == "experts" ? 0 : parse_int(text, 1, kMaxFifoChannels);
-      },
-      [](int value) { return value == 0 ? Json("experts") : Json(value); }));
-  keys.push_back(int_scalar({"ranks-per-node", "", kTransport, "N",
-                             "pretend that so many ranks share a node, to test hybrids; 0: real"},
-                            &O::ranks_per_node, 0));
-}
-
-void add_adapters(std::vector<OptionKey>& keys) {
-  using O = RunOptions;
-  constexpr const char* kAdapters = "Adapters (verbs)";
-  keys.push_back(axis(
-      {"nic-map", "", kAdapters, "LIST",
-       "port of each rank of a node, such as mlx5_0,mlx5_1:2; if not given nearest to the GPUs"},
-      &O::nic_map, [](const std::string& text) { return text; },
-      [](const std::string& name) { return name; }));
-  keys.push_back(
-      int_scalar({"gid-index", "", kAdapters, "N", "-1: RoCEv2 over IPv4 if there is one"},
-                 &O::gid_index, -1));
-  keys.push_back(int_scalar({"sl", "", kAdapters, "N", "service level"}, &O::service_level, 0));
-  keys.push_back(int_scalar({"tc", "", kAdapters, "N", "traffic class"}, &O::traffic_class, 0));
-  keys.push_back(scalar({"ack-timeout", "", kAdapters, "N",
-                         "a peer may be silent for 4.096 us * 2^N, seven times; 0: for ever"},
-                        &O::ack_timeout,
-                        [](const std::string& text) { return parse_int(text, 0, 31); },
-                        [](int value) { return value; }));
-  keys.push_back(choice({"mr-mode", "", kAdapters, "NAME",
-                         "GPU memory: auto, dmabuf, peermem; host: rows through pinned memory"},
-                        &O::mr_mode, kMrModes));
-  keys.push_back(scalar(
-      {"send-depth", "", kAdapters, "N", "of a queue pair's send queue, a power of two from 64 on"},
-      &O::send_depth,
-      [](const std::string& text) {
-        const int depth = parse_power_of_two(text);
-        return depth >= kLeastSendDepth ? depth : parse_int(text, kLeastSendDepth);
-      },
-      [](int value) { return value; }));
-  keys.push_back(scalar(
-      {"ring-every", "", kAdapters, "N|tail",
-       "ibgda: entries that wait for one doorbell at most; tail: each signal rings"},
-      &O::ring_every,
-      [](const std::string& text) { return text == "tail" ? 0 : parse_int(text, 1); },
-      [](int value) { return value == 0 ? Json("tail") : Json(value); }));
-  keys.push_back(flag({"relaxed-ordering", "", kAdapters, "",
-                       "let writes pass each other on PCIe; signals become atomics"},
-                      &O::relaxed_ordering));
-}
-
 void add_measurement(std::vector<OptionKey>& keys) {
   using O = RunOptions;
   constexpr const char* kMeasurement = "Measurement";
@@ -213,6 +142,14 @@ void add_measurement(std::vector<OptionKey>& keys) {
                         &O::timeout_ms, parse_positive, [](double ms) { return ms; }));
   keys.push_back(flag({"flush-l2", "", kMeasurement, "", "overwrite the L2 cache before each op"},
                       &O::flush_l2));
+  keys.push_back(scalar({"device-clock", "", kMeasurement, "on|off",
+                         "kernels note when they begin and end"},
+                        &O::device_clock, parse_bool, [](bool value) { return value; }));
+  keys.push_back(scalar({"overlap-us", "", kMeasurement, "US",
+                         "also with so much compute between split halves; 0: without"},
+                        &O::overlap_us,
+                        [](const std::string& text) { return parse_between(text, 0, 1e6); },
+                        [](double us) { return us; }));
   keys.push_back(flag(
       {"zero-copy", "", kMeasurement, "", "the expert writes straight into combine's send window"},
       &O::zero_copy));
@@ -284,8 +221,7 @@ std::vector<OptionKey> make_run_keys() {
   std::vector<OptionKey> keys;
   add_axes(keys);
   add_device(keys);
-  add_transport(keys);
-  add_adapters(keys);
+  for (OptionKey& key : transport_keys()) keys.push_back(std::move(key));
   add_measurement(keys);
   add_gates(keys);
   add_routing_and_checks(keys);

@@ -34,6 +34,9 @@ struct OptionKey {
   std::string environment_name() const;
 };
 
+/// Those of run_keys that say how rows travel.
+std::vector<OptionKey> transport_keys();
+
 /// In the order of the help.
 const std::vector<OptionKey>& run_keys();
 const std::vector<OptionKey>& floors_keys();

@@ -39,9 +39,9 @@ Json summary_json(const Summary& summary) {
           {"max", summary.max},          {"stdev", summary.stdev}};
 }
 
-/// The cross-rank maximum of a half.
-Json half_json(const OpResult& op, const std::vector<std::vector<double>>& us) {
-  return op.receive_us.empty() ? Json(nullptr) : summary_json(summarize(max_over_ranks(us)));
+/// The cross-rank maximum of what may not have been measured.
+Json slowest_json(const RankSamples& us) {
+  return us.empty() ? Json(nullptr) : summary_json(summarize(max_over_ranks(us)));
 }
 
 Json latency_json(const OpResult* op) {
@@ -49,8 +49,24 @@ Json latency_json(const OpResult* op) {
   return {{"clock", "host_observed"},
           {"cross_rank_max", summary_json(summarize(max_over_ranks(op->us)))},
           {"rank_mean", summary_json(summarize(mean_over_ranks(op->us)))},
-          {"send", half_json(*op, send_half(*op))},
-          {"receive", half_json(*op, op->receive_us)}};
+          {"send", slowest_json(send_half(*op))},
+          {"receive", slowest_json(op->receive_us)},
+          {"device", slowest_json(op->device_us)},
+          {"wall", slowest_json(op->wall_us)}};
+}
+
+Json entry_skew_json(const OpResult& op) {
+  if (op.entry_skew_us.empty()) return nullptr;
+  return {{"skew", summary_json(summarize(op.entry_skew_us))}, {"clock_error", op.clock_error_us}};
+}
+
+Json overlap_json(const OpResult& op, const RunOptions& options) {
+  const auto hidden = hidden_share(op.overlap);
+  if (!hidden) return nullptr;
+  return {{"compute_us", options.overlap_us},
+          {"receive", slowest_json(op.overlap.receive_us)},
+          {"exposed", slowest_json(op.overlap.exposed_us)},
+          {"hidden", *hidden}};
 }
 
 std::optional<Spread> spread_of(std::span<const std::uint64_t> counts) {
@@ -110,7 +126,7 @@ Json config_json(const Case& one, const RunOptions& options) {
           {"dispatch_copies", to_string(one.copies)},
           {"phases", to_string(one.phases)},
           {"mode", mode_label(one, options)},
-          {"chain", one.mode == Mode::kPaired ? 1 : options.chain},
+          {"chain", is_chain(one.mode) ? options.chain : 1},
           {"num_ranks", one.shape.num_ranks},
           {"num_experts", one.shape.num_experts},
           {"num_topk", one.shape.num_topk},
@@ -127,6 +143,8 @@ Json config_json(const Case& one, const RunOptions& options) {
           {"warmup", options.warmup},
           {"trials", options.trials},
           {"flush_l2", options.flush_l2},
+          {"device_clock", options.device_clock},
+          {"overlap_us", options.overlap_us},
           {"check", arguments["check"]},
           {"inject", arguments["inject"]}};
 }
@@ -165,6 +183,8 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
           {"reason", explained ? Json(result.reason) : Json(nullptr)},
           {"config", config_json(which, options)},
           {"latency_us", latency_json(found)},
+          {"entry_skew_us", timed ? entry_skew_json(*found) : Json(nullptr)},
+          {"overlap", timed ? overlap_json(*found, options) : Json(nullptr)},
           {"cold_us", found == nullptr ? Json(nullptr) : or_null(found->cold_us)},
           {"bytes", bytes_json(found)},
           {"bandwidth_gbps", bandwidth_json(found)},

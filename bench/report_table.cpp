@@ -14,6 +14,7 @@
 
 #include "bench/metrics.hpp"
 #include "bench/option_values.hpp"
+#include "bench/report_lines.hpp"
 #include "common/statistics.hpp"
 
 namespace llep {
@@ -63,12 +64,7 @@ std::string line(const Cells& cells) {
   return text + "\n";
 }
 
-/// Nine columns whatever the size: 12.34, 123456.8, 12345679.
-std::string number(double value) {
-  return fmt::format("{:.{}f}", value, value < 1e5 ? 2 : value < 1e6 ? 1 : 0);
-}
-
-std::string number(const std::optional<Bandwidth>& bandwidth) {
+std::string rate(const std::optional<Bandwidth>& bandwidth) {
   if (!bandwidth) return "-";
   const double value = bandwidth->per_rank.avg;
   return fmt::format("{:.{}f}", value, value < 1e4 ? 2 : 0);
@@ -102,8 +98,8 @@ std::string row(const CaseResult& result, Op op, const RunOptions& options) {
     cells[9] = number(times.avg);
     cells[10] = number(times.p50);
     cells[kTailColumn] = number(shows_p99(options) ? times.p99.value_or(times.max) : times.max);
-    cells[12] = number(bandwidth(found->bytes.logical, found->us));
-    cells[13] = number(bandwidth(found->bytes.unique_rank, found->us));
+    cells[12] = rate(bandwidth(found->bytes.logical, found->us));
+    cells[13] = rate(bandwidth(found->bytes.unique_rank, found->us));
   }
   cells.back() = check_text(op_status(result, op), found);
   return line(cells);
@@ -124,6 +120,10 @@ std::string hardware(const ContextInfo& context) {
 }
 
 }  // namespace
+
+std::string number(double value) {
+  return fmt::format("{:.{}f}", value, value < 1e5 ? 2 : value < 1e6 ? 1 : 0);
+}
 
 std::string wrapped(const std::string& text, const std::string& indent) {
   std::string lines;
@@ -154,7 +154,7 @@ std::string where_text(const ContextInfo& context) {
 
 std::string table_caption(const Case& one, const ContextInfo& context, const RunOptions& options) {
   const std::string chain =
-      one.mode == Mode::kPaired ? "" : fmt::format(" of {} ops each", options.chain);
+      is_chain(one.mode) ? fmt::format(" of {} ops each", options.chain) : "";
   const std::string trials =
       options.trials == 1 ? "" : fmt::format("{} trials of ", options.trials);
   const std::string text = fmt::format(
@@ -193,38 +193,6 @@ std::string rank_lines(const ContextInfo& context, bool anonymous) {
                     "  ");
   }
   return text;
-}
-
-std::string load_line(const CaseResult& result) {
-  const Load& load = result.load;
-  if (load.rows_per_rank.empty()) return "";
-  const auto range = [](const std::vector<std::uint64_t>& of, const char* what) {
-    const auto [least, most] = std::minmax_element(of.begin(), of.end());
-    return fmt::format("{} to {} rows per {} (most: {} {})", *least, *most, what, what,
-                       most - of.begin());
-  };
-  return wrapped("load: " + range(load.rows_per_rank, "rank") + ", " +
-                     range(load.rows_per_expert, "expert"),
-                 "  ");
-}
-
-std::string slowest_line(const OpResult& op) {
-  if (!measured(op)) return "";
-  const std::size_t num_iterations = op.us.front().size();
-  std::vector<std::pair<std::size_t, std::size_t>> times;  // slowest how often, which rank
-  for (const std::size_t count : slowest_counts(op)) times.emplace_back(count, times.size());
-  std::stable_sort(times.begin(), times.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  std::string text;
-  for (const auto& [count, rank] : times) {
-    if (count == 0) break;
-    const double mean = std::accumulate(op.us[rank].begin(), op.us[rank].end(), 0.0) /
-                        static_cast<double>(num_iterations);
-    text += fmt::format("{} rank {} in {} (its mean {} us)", text.empty() ? "" : ",", rank, count,
-                        number(mean));
-  }
-  return wrapped(
-      fmt::format("{}: slowest of {} iterations:{}", to_string(op.op), num_iterations, text), "  ");
 }
 
 TablePrinter::TablePrinter(const ContextInfo& context, const RunOptions& options,
@@ -275,8 +243,11 @@ void TablePrinter::add(const CaseResult& result) {
   fmt::print(table_, "{}", table_rows(result, options_));
   if (options_.verbose) {
     fmt::print(table_, "{}", load_line(result));
-    for (const OpResult& op : result.ops) fmt::print(table_, "{}", slowest_line(op));
+    for (const OpResult& op : result.ops) {
+      fmt::print(table_, "{}{}", slowest_line(op), clock_line(op));
+    }
   }
+  for (const OpResult& op : result.ops) fmt::print(table_, "{}", overlap_line(op, options_));
   std::fflush(table_);
 }
 

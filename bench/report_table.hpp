@@ -16,6 +16,8 @@ inline constexpr int kTableWidth = 120;  // columns, no line is longer
 
 /// Executor, hardware and ranks: "cuda executor, 4 x NVIDIA H200, 4 ranks on 1 node".
 std::string where_text(const ContextInfo& context);
+/// Nine columns whatever the size: 12.34, 123456.8, 12345679.
+std::string number(double value);
 /// Words on lines no longer than the table; a word that is longer is cut.
 std::string wrapped(const std::string& text, const std::string& indent);
 
@@ -32,10 +34,6 @@ std::string table_rows(const CaseResult& result, const RunOptions& options);
 
 /// What --verbose adds. Before the table, a line for each rank: device, cpus and why those.
 std::string rank_lines(const ContextInfo& context, bool anonymous);
-/// After a case: how evenly the routing loads ranks and experts ...
-std::string load_line(const CaseResult& result);
-/// ... and which ranks were how often the slowest of an op.
-std::string slowest_line(const OpResult& op);
 
 /// Prints rows as cases finish, and which one is under way. For rank 0;
 /// context and options must outlive it.

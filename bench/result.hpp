@@ -51,11 +51,25 @@ struct FloorWork {
   std::vector<std::uint64_t> memory = {};  // read or written in the rank's own memory
 };
 
+/// Samples of every rank: [num_ranks][num_iterations] microseconds. Empty: not measured.
+using RankSamples = std::vector<std::vector<double>>;
+
+/// Of a split op: its receive half right behind the send half, and behind compute in between.
+struct Overlap {
+  RankSamples receive_us = {};
+  RankSamples exposed_us = {};
+};
+
 /// One op of one case.
 struct OpResult {
   Op op = Op::kDispatch;
-  std::vector<std::vector<double>> us = {};  // [num_ranks][num_iterations] host-observed
-  std::vector<std::vector<double>> receive_us = {};  // of `us`, the receive half; empty: one launch
+  RankSamples us = {};         // host-observed
+  RankSamples receive_us = {}; // of `us`, the receive half; empty: one launch
+  RankSamples device_us = {};  // first block in to last block out, by the device's clock
+  RankSamples wall_us = {};    // the host's clock, from before the launch until the device is idle
+  std::vector<double> entry_skew_us = {};  // [num_iterations] the last rank's entry after the first's
+  double clock_error_us = 0;               // of entry_skew_us, at most
+  Overlap overlap = {};
   std::optional<double> cold_us = {};        // first warm-up, maximum over ranks
   std::optional<bool> passed = {};           // nothing: unchecked
   std::int64_t checked_iterations = 0;

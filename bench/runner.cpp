@@ -41,7 +41,8 @@ CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case&
     run.emplace(context, CaseSetup{.layout = plan_case(one, options).layout,
                                    .routing = make_routing(one, options, 0, context.world.rank()),
                                    .payload = options.payload,
-                                   .seed = options.seed});
+                                   .seed = options.seed,
+                                   .device_clock = options.device_clock});
   }
   const GlobalRouting first = run->routing();  // fresh ones replace it
   TimedLoop loop(context, watchdog, one, options, *run, payload_epoch);

@@ -11,9 +11,18 @@
 
 namespace llep {
 
+namespace {
+
+/// Empty where it was not measured.
+std::string cell(const RankSamples& us, std::size_t rank, std::size_t iteration) {
+  return us.empty() ? "" : fmt::format("{}", us[rank][iteration]);
+}
+
+}  // namespace
+
 SamplesWriter::SamplesWriter(const RunOptions& options)
     : options_(options), file_(options.samples_path) {
-  write("name,trial,iteration,rank,us\r\n");
+  write("name,trial,iteration,rank,us,device_us,wall_us\r\n");
 }
 
 void SamplesWriter::add(const CaseResult& result, int trial) {
@@ -23,8 +32,8 @@ void SamplesWriter::add(const CaseResult& result, int trial) {
                                        routing_label(result.which, options_));
     for (std::size_t rank = 0; rank < op.us.size(); ++rank) {
       for (std::size_t i = 0; i < op.us[rank].size(); ++i) {
-        fmt::format_to(std::back_inserter(text), "\"{}\",{},{},{},{}\r\n", name, trial, i, rank,
-                       op.us[rank][i]);
+        fmt::format_to(std::back_inserter(text), "\"{}\",{},{},{},{},{},{}\r\n", name, trial, i,
+                       rank, op.us[rank][i], cell(op.device_us, rank, i), cell(op.wall_us, rank, i));
       }
     }
   }

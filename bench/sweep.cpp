@@ -62,8 +62,20 @@ void check_against_ranks(const RunOptions& options, int num_ranks) {
   if (most > fewest) {
     usage_error(fmt::format("--uneven-tokens: {} is above --num-tokens {}", most, fewest));
   }
-  const bool graphs = std::find(options.modes.begin(), options.modes.end(), Mode::kGraph) !=
-                      options.modes.end();
+  const auto listed = [](const auto& list, auto value) {
+    return std::find(list.begin(), list.end(), value) != list.end();
+  };
+  const bool fresh = listed(options.modes, Mode::kFresh);
+  if (fresh && !options.device_clock) {
+    usage_error("--mode fresh: entries are known by the device's clock; use --device-clock on");
+  }
+  const bool apart = listed(options.phases, Phases::kSplit) &&
+                     (fresh || listed(options.modes, Mode::kPaired));
+  if (options.overlap_us > 0 && !apart) {
+    usage_error("--overlap-us: there is nothing between the halves of an op but with --phases split "
+                "and --mode paired or fresh");
+  }
+  const bool graphs = listed(options.modes, Mode::kGraph);
   if (graphs && options.inject && options.inject->kind == Injection::Kind::kDrop) {
     usage_error("--inject drop: a graph replays what it recorded; use --mode paired or chained");
   }

@@ -106,17 +106,52 @@ bool TimedLoop::judge(bool back_to_back, CaseOutcome& outcome) {
 void TimedLoop::record(const std::vector<IterationReport>& reports, int iteration,
                        CaseOutcome& outcome) {
   for (OpResult& op : outcome.result.ops) {
-    double cold = 0;
-    for (std::size_t rank = 0; rank < reports.size(); ++rank) {
-      const IterationTimes& times = reports[rank].times;
-      const OpTimes& own = op.op == Op::kCombine ? times.combine : times.dispatch;
-      cold = std::max(cold, own.us);
-      if (iteration < 0) continue;
-      op.us[rank].push_back(own.us);
-      if (splits(op)) op.receive_us[rank].push_back(own.receive_us);
+    std::vector<OpTimes> times;
+    for (const IterationReport& report : reports) {
+      times.push_back(op.op == Op::kCombine ? report.times.combine : report.times.dispatch);
     }
-    if (iteration < 0 && iteration == -options_.warmup) op.cold_us = cold;
+    std::optional<double> entry_skew_us;
+    if (case_.mode == Mode::kFresh) entry_skew_us = take_entries_out(times, splits(op));
+    if (iteration >= 0) add_samples(times, entry_skew_us, op);
+    if (iteration >= 0 || iteration != -options_.warmup) continue;
+    const auto slowest = std::max_element(times.begin(), times.end(), [](auto& a, auto& b) {
+      return a.whole.host_observed < b.whole.host_observed;
+    });
+    op.cold_us = slowest->whole.host_observed;
   }
+}
+
+void TimedLoop::add_samples(const std::vector<OpTimes>& times, std::optional<double> entry_skew_us,
+                            OpResult& op) const {
+  const auto add = [&](RankSamples& samples, auto value) {
+    for (std::size_t rank = 0; rank < samples.size(); ++rank) {
+      samples[rank].push_back(value(times[rank]));
+    }
+  };
+  add(op.us, [](const OpTimes& one) { return one.whole.host_observed; });
+  add(op.device_us, [](const OpTimes& one) { return one.whole.device; });
+  add(op.wall_us, [](const OpTimes& one) { return one.whole.wall; });
+  add(op.receive_us, [](const OpTimes& one) { return one.receive_us; });
+  add(op.overlap.receive_us, [](const OpTimes& one) { return one.overlap_receive_us; });
+  add(op.overlap.exposed_us, [](const OpTimes& one) { return one.overlap_exposed_us; });
+  if (!entry_skew_us) return;
+  op.entry_skew_us.push_back(*entry_skew_us);
+  op.clock_error_us = std::max(op.clock_error_us, times.front().clock_error_us);
+}
+
+OpResult TimedLoop::without_samples(Op op) const {
+  OpResult result{.op = op};
+  const auto measure = [&](RankSamples& samples, bool wanted = true) {
+    if (wanted) samples.resize(static_cast<std::size_t>(context_.world.size()));
+  };
+  measure(result.us);
+  measure(result.device_us, options_.device_clock);
+  measure(result.wall_us, case_.mode != Mode::kFresh);  // there the meeting is in it
+  measure(result.receive_us, splits(result));
+  const bool overlaps = splits(result) && options_.overlap_us > 0;
+  measure(result.overlap.receive_us, overlaps);
+  measure(result.overlap.exposed_us, overlaps);
+  return result;
 }
 
 /// The reference payload is the same in every iteration: its expert runs once for a routing, before
@@ -132,13 +167,8 @@ void TimedLoop::prime() {
 CaseOutcome TimedLoop::run(bool back_to_back) {
   CaseOutcome outcome;
   outcome.result.which = case_;
-  const auto ranks = static_cast<std::size_t>(context_.world.size());
   for (const Op op : case_.ops) {
-    if ((op == Op::kPair) != back_to_back) continue;
-    OpResult result{.op = op};
-    result.us.resize(ranks);
-    if (splits(result)) result.receive_us.resize(ranks);
-    outcome.result.ops.push_back(result);
+    if ((op == Op::kPair) == back_to_back) outcome.result.ops.push_back(without_samples(op));
   }
   const bool primes = back_to_back && options_.payload == Payload::kReference;
   for (int iteration = -options_.warmup; iteration < options_.iters; ++iteration) {

@@ -17,8 +17,9 @@ struct IterationReport : WorkReport {
   IterationTimes times;
 };
 
-/// Warm-up, timed iterations and their checks. All ranks are released together by a barrier before
-/// each iteration; in a chain the outputs of the last op are checked.
+/// Warm-up, timed iterations and their checks. All ranks are released together before each
+/// iteration, by a barrier of the hosts or, in mode `fresh`, of the devices before each op; in a
+/// chain the outputs of the last op are checked.
 class TimedLoop {
  public:
   TimedLoop(const RankContext& context, Watchdog& watchdog, const Case& one,
@@ -43,12 +44,15 @@ class TimedLoop {
   void host_work(const char* what, const std::function<void()>& work);
   bool judge(bool back_to_back, CaseOutcome& outcome);
   void record(const std::vector<IterationReport>& reports, int iteration, CaseOutcome& outcome);
+  void add_samples(const std::vector<OpTimes>& times, std::optional<double> entry_skew_us,
+                   OpResult& op) const;
+  OpResult without_samples(Op op) const;
   bool faulted(const std::vector<IterationReport>& reports, CaseOutcome& outcome) const;
   void report_wrong(const std::string& phase, const std::optional<Mismatch>& mine,
                     CaseOutcome& outcome) const;
   /// Whether the halves of the op are timed apart.
   bool splits(const OpResult& op) const {
-    return case_.phases == Phases::kSplit && case_.mode == Mode::kPaired && op.op != Op::kPair;
+    return case_.phases == Phases::kSplit && !is_chain(case_.mode) && op.op != Op::kPair;
   }
 
   const RankContext& context_;

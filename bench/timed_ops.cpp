@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 
 #include "common/exec/profiler_range.hpp"
@@ -15,6 +17,20 @@ namespace {
 constexpr std::size_t kFlushedBytes = std::size_t{256} << 20;
 
 }  // namespace
+
+double take_entries_out(std::vector<OpTimes>& times, bool halves_apart) {
+  const auto [first, last] = std::minmax_element(
+      times.begin(), times.end(), [](auto& a, auto& b) { return a.entered_ns < b.entered_ns; });
+  const std::int64_t latest = last->entered_ns;
+  const double skew_us = static_cast<double>(latest - first->entered_ns) / 1e3;
+  if (halves_apart) return skew_us;
+  for (OpTimes& one : times) {
+    const double early_us = static_cast<double>(latest - one.entered_ns) / 1e3;
+    one.whole.host_observed = std::max(0.0, one.whole.host_observed - early_us);
+    one.whole.device = std::max(0.0, one.whole.device - early_us);
+  }
+  return skew_us;
+}
 
 bool checks(const RunOptions& options, int iteration) {
   if (iteration < 0) return false;
@@ -73,22 +89,74 @@ void TimedOps::flush_l2() {
 OpTimes TimedOps::timed(Op op, const Work& send, const Work& receive) {
   flush_l2();
   OpTimes times;
-  attempt([&] { times.us = between_marks(op, send); });
+  attempt([&] { times.whole = between_marks(op, send); });
+  if (case_.mode == Mode::kFresh) {
+    const ClockOffsets offsets = meeting_.offsets();
+    times.entered_ns = static_cast<std::int64_t>(entered_ns_) -
+                       offsets.ns[static_cast<std::size_t>(context_.world.rank())];
+    times.clock_error_us = offsets.error_us;
+  }
   if (!receive) return times;
   context_.world.barrier();
-  attempt([&] { times.receive_us = between_marks(op, receive); });
-  times.us += times.receive_us;
+  ClockTimes half;
+  attempt([&] { half = between_marks(op, receive); });
+  times.receive_us = half.host_observed;
+  times.whole.host_observed += half.host_observed;
+  times.whole.device += half.device;
+  times.whole.wall += half.wall;
   return times;
 }
 
-double TimedOps::between_marks(Op op, const Work& work) {
+ClockTimes TimedOps::between_marks(Op op, const Work& work) {
+  using Clock = std::chrono::steady_clock;
   Device& device = context_.device;
+  run_.clear_clock();
+  device.synchronize();
   const ProfilerRange range(to_string(op));
+  const Clock::time_point start = Clock::now();
+  if (case_.mode == Mode::kFresh) meeting_.start(run_.layout().meetings);
   device.mark(0);
   work();
   device.mark(1);
   device.synchronize();
-  return device.elapsed_us(0, 1);
+  const std::chrono::duration<double, std::micro> wall = Clock::now() - start;
+  if (case_.mode == Mode::kFresh) meeting_.collect();
+  const BlockTimes times = run_.op_times();
+  entered_ns_ = times.first_ns;
+  return {.host_observed = device.elapsed_us(0, 1),
+          .device = static_cast<double>(times.last_ns - times.first_ns) / 1e3,
+          .wall = wall.count()};
+}
+
+/// Host-observed time of a receive half behind its send half and, if any, compute in between.
+double TimedOps::receive_behind(const std::function<void(Halves)>& op, double compute_us) {
+  Device& device = context_.device;
+  context_.world.barrier();
+  double us = 0;
+  attempt([&] {
+    op(Halves::kSend);
+    if (compute_us > 0) {
+      context_.launcher.compute({.ns = static_cast<std::uint64_t>(compute_us * 1e3),
+                                 .results = reinterpret_cast<int*>(computed_.get())});
+    }
+    device.mark(0);
+    op(Halves::kReceive);
+    device.mark(1);
+    device.synchronize();
+    us = device.elapsed_us(0, 1);
+  });
+  return us;
+}
+
+/// Of --overlap-us: the op once more without compute between its halves, and once with it.
+void TimedOps::overlap(const std::function<void(Halves)>& op, OpTimes& times) {
+  if (options_.overlap_us <= 0) return;
+  attempt([&] {
+    const auto bytes = static_cast<std::size_t>(context_.launcher.num_warps()) * sizeof(int);
+    if (!computed_) computed_ = context_.device.allocate(bytes);
+  });
+  times.overlap_receive_us = receive_behind(op, 0);
+  times.overlap_exposed_us = receive_behind(op, options_.overlap_us);
 }
 
 void TimedOps::dispatch(int iteration) {
@@ -124,7 +192,11 @@ OpTimes TimedOps::timed_chain(Op op, int iteration) {
     if (op != Op::kDispatch) inject_before_launch(iteration, Op::kCombine);
   });
   const auto start = [&] { graph ? graph->launch() : chain(); };
-  return {.us = timed(op, start, {}).us / options_.chain};
+  OpTimes times = timed(op, start, {});
+  times.whole.host_observed /= options_.chain;
+  times.whole.device /= options_.chain;
+  times.whole.wall /= options_.chain;
+  return times;
 }
 
 /// Between dispatch and combine, where their rows are looked at.
@@ -163,14 +235,16 @@ IterationTimes TimedOps::time_once(int iteration, bool back_to_back) {
   const auto send_combine = [&] { combine(iteration); };
   IterationTimes times;
   times.dispatch = timed(Op::kDispatch, send_dispatch, split ? receive_dispatch : none);
+  if (split) overlap([&](Halves half) { run_.dispatch(half); }, times.dispatch);
   apply_expert(iteration);
   times.combine = timed(Op::kCombine, send_combine, split ? receive_combine : none);
+  if (split) overlap([&](Halves half) { run_.combine(half); }, times.combine);
   return times;
 }
 
 IterationTimes TimedOps::measure(int iteration, bool back_to_back) {
-  return case_.mode == Mode::kPaired ? time_once(iteration, back_to_back)
-                                     : time_chains(iteration, back_to_back);
+  return is_chain(case_.mode) ? time_chains(iteration, back_to_back)
+                              : time_once(iteration, back_to_back);
 }
 
 }  // namespace llep

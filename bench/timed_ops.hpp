@@ -5,32 +5,50 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "bench/case_run.hpp"
+#include "bench/device_meeting.hpp"
 #include "bench/options.hpp"
 #include "bench/sweep.hpp"
 
 namespace llep {
 
+/// The same work by three clocks, in microseconds.
+struct ClockTimes {
+  double host_observed = 0;  // between marks of the device's stream
+  double device = 0;         // first block in to last block out; 0: off
+  double wall = 0;           // of the host; in mode `fresh` with the meeting before
+};
+
 /// Of one rank.
 struct OpTimes {
-  double us = 0;
-  double receive_us = 0;  // of a split op: its receive half; 0: fused
+  ClockTimes whole;
+  double receive_us = 0;  // host-observed; of a split op its receive half; 0: fused
+  double overlap_receive_us = 0;  // right behind its send half
+  double overlap_exposed_us = 0;  // behind compute in between
+  std::int64_t entered_ns = 0;    // mode `fresh`: first block in, by rank 0's clock
+  double clock_error_us = 0;
 };
 struct IterationTimes {
   OpTimes dispatch;  // of a pair: all of it
   OpTimes combine;
 };
 
+/// The skew of the ranks' entries. What a rank waited for those that entered after it is not the
+/// transport's: its time starts with the last one's. Halves apart wait for nobody's entry.
+double take_entries_out(std::vector<OpTimes>& times, bool halves_apart);
+
 /// Whether the outputs of a timed iteration are verified.
 bool checks(const RunOptions& options, int iteration);
 
-/// The ops of one iteration on one rank, between marks. Mode `paired`: each op between two marks.
-/// Modes `chained` and `graph`: --chain ops between two marks; times are those of one op.
+/// The ops of one iteration on one rank, between marks. Mode `paired`: each op between two marks;
+/// `fresh`: the same right behind a meeting of all devices. Modes `chained` and `graph`: --chain
+/// ops between two marks; times are those of one op.
 class TimedOps {
  public:
   TimedOps(const RankContext& context, const Case& one, const RunOptions& options, CaseRun& run)
-      : context_(context), case_(one), options_(options), run_(run) {}
+      : context_(context), case_(one), options_(options), run_(run), meeting_(context) {}
 
   /// Collective: dispatch and combine, each for itself; or both between one pair of marks.
   IterationTimes measure(int iteration, bool back_to_back);
@@ -48,7 +66,9 @@ class TimedOps {
   void attempt(const Work& work);
   void flush_l2();
   OpTimes timed(Op op, const Work& send, const Work& receive);
-  double between_marks(Op op, const Work& work);
+  ClockTimes between_marks(Op op, const Work& work);
+  double receive_behind(const std::function<void(Halves)>& op, double compute_us);
+  void overlap(const std::function<void(Halves)>& op, OpTimes& times);
   void dispatch(int iteration);
   void combine(int iteration);
   void whole(Op op);
@@ -63,7 +83,10 @@ class TimedOps {
   CaseRun& run_;
   std::optional<Error> failure_;
   std::map<Op, std::unique_ptr<RecordedWork>> graphs_;
+  DeviceMeeting meeting_;  // of mode `fresh`
+  std::uint64_t entered_ns_ = 0;  // of the last op, by this device's clock
   Memory flushed_;  // of --flush-l2
+  Memory computed_;  // of --overlap-us
 };
 
 }  // namespace llep

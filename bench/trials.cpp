@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "bench/trials.hpp"
 
-#include <iterator>
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -15,11 +15,19 @@ void extend(std::vector<double>& all, const std::vector<double>& more) {
   all.insert(all.end(), more.begin(), more.end());
 }
 
-void append_op(OpResult& all, OpResult trial) {
-  for (std::size_t rank = 0; rank < all.us.size(); ++rank) {
-    extend(all.us[rank], trial.us[rank]);
-    if (!all.receive_us.empty()) extend(all.receive_us[rank], trial.receive_us[rank]);
-  }
+void extend(RankSamples& all, const RankSamples& more) {
+  for (std::size_t rank = 0; rank < all.size(); ++rank) extend(all[rank], more[rank]);
+}
+
+void append_op(OpResult& all, const OpResult& trial) {
+  extend(all.us, trial.us);
+  extend(all.receive_us, trial.receive_us);
+  extend(all.device_us, trial.device_us);
+  extend(all.wall_us, trial.wall_us);
+  extend(all.overlap.receive_us, trial.overlap.receive_us);
+  extend(all.overlap.exposed_us, trial.overlap.exposed_us);
+  extend(all.entry_skew_us, trial.entry_skew_us);
+  all.clock_error_us = std::max(all.clock_error_us, trial.clock_error_us);
   if (trial.passed) all.passed = all.passed.value_or(true) && *trial.passed;
   all.checked_iterations += trial.checked_iterations;
 }
@@ -38,7 +46,7 @@ void append_trial(CaseResult& all, CaseResult trial) {
   all.status = trial.status;
   all.reason = std::move(trial.reason);
   for (std::size_t i = 0; i < trial.ops.size(); ++i) {
-    if (i < all.ops.size()) append_op(all.ops[i], std::move(trial.ops[i]));
+    if (i < all.ops.size()) append_op(all.ops[i], trial.ops[i]);
   }
   all.errors = std::move(trial.errors);
 }

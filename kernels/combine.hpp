@@ -70,10 +70,19 @@ LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
                        .token = token};
       },
       epoch, WaitPhase::kCombineRow);
+  const auto heap_of = [&](int k) {
+    return wire.arrivals(shape.owner(static_cast<int>(selected[k])), 0);
+  };
+  // Found out once for all selections: what a lane asked for each of its loads would cost more than
+  // the loads.
+  const std::byte* here = wire.arrivals(args.rank, 0);
+  const std::uint32_t elsewhere = warp.bits(shape.num_topk, [&](int k) {
+    return (valid >> k & 1U) != 0 && heap_of(k) != here ? 1U << k : 0U;
+  });
+  const std::byte* there = elsewhere == 0 ? here : heap_of(lowest_bit(elsewhere));
   const auto row = [&](int k) {
-    const int owner = shape.owner(static_cast<int>(selected[k]));
-    return reinterpret_cast<const Vec16*>(
-        wire.arrivals(owner, layout.combine_row(parity, token, k)));
+    return reinterpret_cast<const Vec16*>(((elsewhere >> k & 1U) == 0 ? here : there) +
+                                          layout.combine_row(parity, token, k));
   };
   const auto weight = [&](int k) { return weights[k]; };
   const int num_vecs = shape.hidden / kVecColumns;

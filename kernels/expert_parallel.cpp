@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/expert_parallel.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace llep {
 
 ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transport& transport,
-                               SymmetricHeap& heap, const EpLayout& layout)
+                               SymmetricHeap& heap, const EpLayout& layout, bool has_clock)
     : launcher_(launcher),
       heap_(heap),
       layout_(layout),
@@ -20,6 +22,7 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
     allocate(dispatch_, 1 + layout.routing_pairs + max_tokens *
                                                    static_cast<std::size_t>(layout.num_parts));
     allocate(combine_, 1 + most_entries);
+    if (has_clock) times_ = device.allocate(num_blocks() * sizeof(BlockTimes));
     entries_ = device.allocate(most_entries * sizeof(BookEntry));
     first_entry_ =
         device.allocate((static_cast<std::size_t>(shape.num_ranks) + 1) * sizeof(std::int32_t));
@@ -35,14 +38,34 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
 
 void ExpertParallel::allocate(Kind& kind, std::size_t most_items) {
   Device& device = heap_.device();
-  kind.blocks =
-      device.allocate(static_cast<std::size_t>(launcher_.num_blocks()) * sizeof(BlockEpochs));
+  kind.blocks = device.allocate(num_blocks() * sizeof(BlockEpochs));
   if (!launcher_.all_resident()) kind.claims = device.allocate(most_items * sizeof(std::uint64_t));
 }
 
-OpState ExpertParallel::Kind::state() const {
-  return {.blocks = reinterpret_cast<BlockEpochs*>(blocks.get()),
-          .claims = reinterpret_cast<std::uint64_t*>(claims.get())};
+OpState ExpertParallel::state(const Kind& kind) const {
+  return {.blocks = reinterpret_cast<BlockEpochs*>(kind.blocks.get()),
+          .claims = reinterpret_cast<std::uint64_t*>(kind.claims.get()),
+          .clock = {reinterpret_cast<BlockTimes*>(times_.get())}};
+}
+
+std::size_t ExpertParallel::num_blocks() const {
+  return static_cast<std::size_t>(launcher_.num_blocks());
+}
+
+void ExpertParallel::clear_clock() {
+  if (times_) heap_.device().fill(times_.get(), 0, num_blocks() * sizeof(BlockTimes));
+}
+
+BlockTimes ExpertParallel::op_times() const {
+  if (!times_) return {};
+  std::vector<BlockTimes> blocks(num_blocks());
+  heap_.device().copy(blocks.data(), times_.get(), blocks.size() * sizeof(BlockTimes));
+  BlockTimes all = blocks.front();
+  for (const BlockTimes& one : blocks) {
+    all.first_ns = std::min(all.first_ns, one.first_ns);
+    all.last_ns = std::max(all.last_ns, one.last_ns);
+  }
+  return all;
 }
 
 void ExpertParallel::advance(Kind& kind, Halves halves) {
@@ -73,7 +96,7 @@ void ExpertParallel::dispatch(Halves halves, const DispatchInputs& in,
   launcher_.dispatch(halves, wire_,
                      DispatchArgs{.layout = layout_,
                                   .rank = rank_,
-                                  .state = dispatch_.state(),
+                                  .state = state(dispatch_),
                                   .in = in,
                                   .out = out,
                                   .books = books_,
@@ -86,7 +109,7 @@ void ExpertParallel::combine(Halves halves, const CombineInputs& in, Bf16* out) 
   launcher_.combine(halves, wire_,
                     CombineArgs{.layout = layout_,
                                 .rank = rank_,
-                                .state = combine_.state(),
+                                .state = state(combine_),
                                 .in = in,
                                 .books = books_,
                                 .out = out,

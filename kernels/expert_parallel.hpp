@@ -10,15 +10,22 @@ namespace llep {
 /// the same order; calls only start work on the device.
 class ExpertParallel {
  public:
-  /// Collective: zeroes the signal words and epochs. `layout` fits the heap.
+  /// Collective: zeroes the signal words and epochs. `layout` fits the heap. With a clock, kernels
+  /// note when they begin and end.
   ExpertParallel(Communicator& world, Launcher& launcher, Transport& transport,
-                 SymmetricHeap& heap, const EpLayout& layout);
+                 SymmetricHeap& heap, const EpLayout& layout, bool has_clock);
 
   /// Throws Error(kInternal) on a send half before the receive half of the one before, and the
   /// other way round: two buffers per kind allow one op in flight.
   void dispatch(Halves halves, const DispatchInputs& in, const DispatchOutputs& out);
   /// Sends what the dispatch before it received.
   void combine(Halves halves, const CombineInputs& in, Bf16* out);
+
+  /// Starts the clock anew: the times are those of the launches behind.
+  void clear_clock();
+  /// Once they have ended: when the first block entered and the last one left, by the device's
+  /// clock. Zeros without a clock.
+  BlockTimes op_times() const;
 
   const EpLayout& layout() const { return layout_; }
   /// The zero-copy expert output in the heap: [L, capacity, hidden] bf16. Null without one.
@@ -36,8 +43,9 @@ class ExpertParallel {
     Memory claims;
     bool in_flight = false;
 
-    OpState state() const;
   };
+  OpState state(const Kind& kind) const;
+  std::size_t num_blocks() const;
   void allocate(Kind& kind, std::size_t most_items);
   static void advance(Kind& kind, Halves halves);
   int take_dropped(Halves halves);
@@ -51,6 +59,7 @@ class ExpertParallel {
   Memory entries_;
   Memory first_entry_;
   Books books_;
+  Memory times_;  // [num_blocks] BlockTimes; none without a clock
   Kind dispatch_{.name = "dispatch", .blocks = {}, .claims = {}};
   Kind combine_{.name = "combine", .blocks = {}, .claims = {}};
   int dropped_ = -1;

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "kernels/arguments.hpp"
+#include "kernels/meeting.hpp"
 #include "kernels/probe.hpp"
 #include "kernels/queue_probe.hpp"
 #include "kernels/ring_probe.hpp"
@@ -28,6 +29,8 @@ class Launcher {
   virtual void dispatch(Halves halves, const AnyWire& wire, const DispatchArgs& args) = 0;
   virtual void combine(Halves halves, const AnyWire& wire, const CombineArgs& args) = 0;
 
+  virtual void meet(const AnyWire& wire, const MeetingArgs& args) = 0;
+
   virtual void ping_pong(const AnyWire& wire, const ProbeArgs& args) = 0;
   virtual void stream(const AnyWire& wire, const ProbeArgs& args) = 0;
   virtual void push(const RingProbe& work) = 0;
@@ -37,6 +40,7 @@ class Launcher {
   virtual void poison(const PoisonRows& work) = 0;
   virtual void expert(const ApplyExpert& work) = 0;
   virtual void compare(const CompareRows& work) = 0;
+  virtual void compute(const Compute& work) = 0;
 };
 
 /// The launcher of the device's executor. Throws Error(kUnavailable) when this build has none.

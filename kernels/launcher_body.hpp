@@ -17,7 +17,9 @@ struct DispatchBody {
   DispatchArgs args;
   template <class Warp, class Pipe>
   LLEP_DEVICE void operator()(Warp& warp, Pipe& pipe) const {
+    args.state.clock.enter(warp);
     dispatch::run<kHalves, kDtype>(warp, pipe, wire, args);
+    args.state.clock.leave(warp, pipe);
   }
 };
 
@@ -27,7 +29,9 @@ struct CombineBody {
   CombineArgs args;
   template <class Warp, class Pipe>
   LLEP_DEVICE void operator()(Warp& warp, Pipe& pipe) const {
+    args.state.clock.enter(warp);
     combine::run<kHalves>(warp, pipe, wire, args);
+    args.state.clock.leave(warp, pipe);
   }
 };
 
@@ -53,6 +57,9 @@ class LauncherOn final : public Launcher {
   void combine(Halves halves, const AnyWire& wire, const CombineArgs& args) override {
     std::visit([&](const auto& w) { combine_over(halves, w, args); }, wire);
   }
+  void meet(const AnyWire& wire, const MeetingArgs& args) override {
+    std::visit([&](const auto& w) { executor_.launch(kNoStage, Meeting{w, args}); }, wire);
+  }
   void ping_pong(const AnyWire& wire, const ProbeArgs& args) override {
     std::visit([&](const auto& w) { launch_probe(args, PingPong{w, args}); }, wire);
   }
@@ -65,6 +72,7 @@ class LauncherOn final : public Launcher {
   void poison(const PoisonRows& work) override { executor_.launch(kNoStage, work); }
   void expert(const ApplyExpert& work) override { executor_.launch(kNoStage, work); }
   void compare(const CompareRows& work) override { executor_.launch(kNoStage, work); }
+  void compute(const Compute& work) override { executor_.launch(kNoStage, work); }
 
  private:
   static constexpr std::uint32_t kStageStep = 128;

@@ -61,6 +61,9 @@ void add_words(EpLayout& layout, FieldList& fields) {
       "dispatch signals",
       counts.copies * static_cast<std::uint64_t>(layout.num_parts) * sizeof(std::uint64_t));
   layout.combine_words = fields.add("combine signals", counts.selections * sizeof(std::uint64_t));
+  layout.meetings =
+      fields.add("meetings", static_cast<std::uint64_t>(layout.shape.num_ranks) *
+                                 sizeof(std::uint64_t));
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ struct CopyPlace {
 ///   combine rows     [2][token][k]                bf16 [hidden]
 ///   expert output    [local expert][capacity]     bf16 [hidden]; zero-copy combine only
 ///   combine outbox   [2][book entry]              bf16 [hidden]; homes, for wires that need them
-///   signal words     one 64-bit epoch for each dispatch part, begin and combine row
+///   signal words     one 64-bit epoch for each dispatch part, begin and combine row, and [source]
+///                    of meetings
 ///
 /// A dispatched row [hidden] bf16 or e4m3 travels in parts of equal width, each put and signalled
 /// by one warp. Behind an fp8 row lie its parts' scales, each part's padded to 16 bytes.
@@ -44,6 +45,7 @@ struct EpLayout {
   std::uint64_t dispatch_begins = 0;
   std::uint64_t combine_begins = 0;
   std::uint64_t combine_words = 0;
+  std::uint64_t meetings = 0;
   std::uint64_t dispatch_rows = 0;
   std::uint64_t combine_rows = 0;
   std::uint64_t expert_output = 0;

@@ -3,6 +3,7 @@
 
 #include "common/annotations.hpp"
 #include "common/exec/model.hpp"
+#include "kernels/op_clock.hpp"
 
 /// What every dispatch and combine kernel begins with: its epoch and its share of the send work.
 namespace llep {
@@ -24,6 +25,7 @@ struct alignas(16) BlockEpochs {
 struct OpState {
   BlockEpochs* blocks = nullptr;    // [num_blocks]
   std::uint64_t* claims = nullptr;  // [items] epoch that sent the item last; null: see SendShare
+  OpClock clock;
 };
 
 /// The head of the block's shared memory.

@@ -25,7 +25,8 @@
 ///                                    to to(p), a Destination, for every p: the same offset at each
 ///                                    of them, this rank among them. Each word arrives whole and
 ///                                    needs no signal
-///   arrivals(peer, offset)           where what that peer puts to the offset arrives
+///   arrivals(peer, offset)           where what that peer puts to the offset arrives: base + offset.
+///                                    Peers whose base is not the rank's own share another one
 ///   words(peer, offset)              where words that it signals or posts there do
 ///   flush(warp) / drain(warp)        what was queued starts moving / sources may be overwritten
 ///

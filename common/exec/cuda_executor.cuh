@@ -49,6 +49,7 @@ class Warp {
   __device__ __forceinline__ int block() const { return static_cast<int>(blockIdx.x); }
   __device__ __forceinline__ int num_blocks() const { return static_cast<int>(gridDim.x); }
   __device__ __forceinline__ std::byte* shared() const { return shared_; }
+  __device__ __forceinline__ static std::uint64_t now_ns() { return ptx::global_timer_ns(); }
 
   __device__ __forceinline__ void sync() { __syncwarp(); }
   __device__ __forceinline__ void block_sync() { __syncthreads(); }

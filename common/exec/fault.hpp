@@ -17,6 +17,7 @@ enum class WaitPhase : std::int32_t {
   kFifoRoom,   // a free slot of a ring
   kFifoDrain,  // the completion of what was queued
   kProbe,      // a message of a probe, or the answer to it
+  kMeeting,    // the other ranks, before an op that all enter together
   kIbgdaRoom,   // a free entry of a send queue
   kIbgdaDrain,  // the completion of a send queue's entries
   kIbgdaError,  // no wait: the adapter completed an entry (expected: its opcode) with an error
@@ -33,6 +34,7 @@ constexpr const char* to_string(WaitPhase phase) {
     case WaitPhase::kFifoRoom: return "fifo: room in a ring";
     case WaitPhase::kFifoDrain: return "fifo: drain";
     case WaitPhase::kProbe: return "probe: message";
+    case WaitPhase::kMeeting: return "meeting of all ranks";
     case WaitPhase::kIbgdaRoom: return "ibgda: room in a send queue";
     case WaitPhase::kIbgdaDrain: return "ibgda: drain";
     case WaitPhase::kIbgdaError: return "ibgda: completion with an error";

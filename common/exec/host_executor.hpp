@@ -92,6 +92,7 @@ class Warp {
   int block() const { return block_.index; }
   int num_blocks() const { return place_.grid.num_blocks; }
   std::byte* shared() const { return block_.shared; }
+  static std::uint64_t now_ns() { return host::now_ns(); }
 
   void sync() { dirty_ = false; }
   void block_sync() {

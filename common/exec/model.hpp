@@ -27,6 +27,7 @@
 ///   warp.wait_for(f, …)    calls f() in one lane until it returns the value waited for
 ///   warp.wait_some(f, …)   the same in several lanes, until at least one of them has its value
 ///   warp.fail(…)           leaves a record and lets every wait give up
+///   warp.now_ns()          the device's clock
 ///   warp.sync()            what lanes wrote is seen by all lanes
 ///   warp.team_sync(team)   what warps wrote is seen by all warps of the team
 ///   warp.block_sync()      the same for the whole block

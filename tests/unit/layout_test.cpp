@@ -174,7 +174,7 @@ TEST(Layout, every_address_stays_in_its_field_and_buffer) {
 TEST(Layout, no_two_things_overlap) {
   for (const MoeShape& shape : {MoeShape{1, 1, 1, 128, 1}, MoeShape{2, 4, 3, 512, 3},
                                 MoeShape{3, 3, 4, 384, 2}, MoeShape{2, 8, 2, 16384, 8}}) {
-    for_each_kind(shape, [](const EpAxes& axes) {
+    for_each_kind(shape, [&](const EpAxes& axes) {
       const PlannedLayout plan = plan_layout(axes);
       std::vector<Extent> all;
       for (const Things& kind : things(plan.layout, true)) {
@@ -182,6 +182,7 @@ TEST(Layout, no_two_things_overlap) {
           all.insert(all.end(), extents.begin(), extents.end());
         }
       }
+      all.push_back({plan.layout.meetings, static_cast<std::uint64_t>(shape.num_ranks) * kWord});
       if (axes.zero_copy) {
         all.push_back({plan.layout.expert_output,
                        static_cast<std::uint64_t>(axes.shape.capacity()) *

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 
+#include "bench/report_lines.hpp"
 #include "tests/unit/report_fixture.hpp"
 
 namespace llep {

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// Meetings of devices, and the device clock of ops: over ipc and a fifo, with 1 to 5 ranks.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <vector>
+
+#include "bench/device_meeting.hpp"
+#include "tests/host/thread_ranks.hpp"
+
+namespace llep {
+namespace {
+
+RanksSetup setup_of(int num_ranks, bool over_fifo) {
+  RanksSetup setup{.axes = {.shape = {.num_ranks = num_ranks,
+                                      .num_experts = 2 * num_ranks,
+                                      .max_tokens = 3,
+                                      .hidden = 256,
+                                      .num_topk = 2}},
+                   .device = {.num_blocks = 3, .warps_per_block = 2, .concurrent_blocks = 1}};
+  if (over_fifo) setup.fifo = LoopFifo{.ranks_per_node = 2};
+  return setup;
+}
+
+RankContext context_of(ThreadRank& rank, const Nodes& nodes) {
+  return {.world = rank.world(),
+          .device = rank.device(),
+          .launcher = rank.launcher(),
+          .transport = rank.transport(),
+          .heap = rank.heap(),
+          .nodes = nodes};
+}
+
+class EveryWorld : public testing::TestWithParam<std::tuple<int, bool>> {
+ protected:
+  RanksSetup setup() const { return setup_of(std::get<0>(GetParam()), std::get<1>(GetParam())); }
+  int num_ranks() const { return std::get<0>(GetParam()); }
+};
+INSTANTIATE_TEST_SUITE_P(Meetings, EveryWorld,
+                         testing::Combine(testing::Values(1, 2, 3, 5), testing::Bool()),
+                         [](const auto& one) {
+                           return "R" + std::to_string(std::get<0>(one.param)) +
+                                  (std::get<1>(one.param) ? "_fifo" : "_ipc");
+                         });
+
+TEST_P(EveryWorld, nobody_leaves_before_all_have_come) {
+  constexpr int kMeetings = 6;
+  std::atomic<int> come = 0;
+  with_ranks(setup(), [&](ThreadRank& rank) {
+    const Nodes nodes;
+    const RankContext context = context_of(rank, nodes);
+    DeviceMeeting meeting(context);
+    for (int i = 1; i <= kMeetings; ++i) {
+      ++come;
+      meeting.start(rank.plan().layout.meetings);
+      EXPECT_GE(come.load(), i * num_ranks());
+      if (i == 3) rank.chain("dc", Phases::kFused);  // ops between them are right
+    }
+    EXPECT_EQ(rank.fault().phase, WaitPhase::kNone);
+  });
+}
+
+TEST_P(EveryWorld, clocks_that_are_one_differ_by_no_more_than_the_error) {
+  with_ranks(setup(), [&](ThreadRank& rank) {
+    const Nodes nodes;
+    const RankContext context = context_of(rank, nodes);
+    DeviceMeeting meeting(context);
+    for (int i = 0; i < 3; ++i) {
+      meeting.start(rank.plan().layout.meetings);
+      meeting.collect();
+      const ClockOffsets offsets = meeting.offsets();
+      ASSERT_EQ(offsets.ns.size(), static_cast<std::size_t>(num_ranks()));
+      EXPECT_EQ(offsets.ns[0], 0);
+      for (const std::int64_t ns : offsets.ns) {
+        EXPECT_LE(static_cast<double>(std::abs(ns)), offsets.error_us * 1e3);
+      }
+      EXPECT_EQ(offsets.error_us > 0, num_ranks() > 1);
+    }
+  });
+}
+
+TEST(Meeting, a_rank_that_stays_away_is_named) {
+  RanksSetup setup = setup_of(3, false);
+  setup.timeout_ns = 50'000'000;
+  with_ranks(setup, [](ThreadRank& rank) {
+    const Nodes nodes;
+    const RankContext context = context_of(rank, nodes);
+    DeviceMeeting meeting(context);
+    if (rank.rank() != 2) meeting.start(rank.plan().layout.meetings);
+    rank.world().barrier();
+    if (rank.rank() == 2) return;
+    EXPECT_EQ(rank.fault().phase, WaitPhase::kMeeting);
+    EXPECT_EQ(rank.fault().peer, rank.rank() == 0 ? 2 : 0);
+    EXPECT_EQ(rank.fault().expected, rank.rank() == 0 ? 1U : 1U + MeetingArgs::kRounds);
+  });
+}
+
+TEST(DeviceClock, holds_the_ops_since_it_was_cleared) {
+  with_ranks(setup_of(2, false), [](ThreadRank& rank) {
+    std::uint64_t before = 0;
+    for (const auto phases : {Phases::kFused, Phases::kSplit}) {
+      rank.run().clear_clock();
+      EXPECT_EQ(rank.run().op_times().first_ns, 0U);
+      const std::uint64_t start = host::now_ns();
+      rank.dispatch(phases);
+      const BlockTimes one = rank.run().op_times();
+      rank.combine(phases);
+      const BlockTimes both = rank.run().op_times();
+      EXPECT_GT(one.first_ns, before);
+      EXPECT_GE(one.first_ns, start);
+      EXPECT_GT(one.last_ns, one.first_ns);
+      EXPECT_EQ(both.first_ns, one.first_ns);
+      EXPECT_GT(both.last_ns, one.last_ns);
+      EXPECT_LE(both.last_ns, host::now_ns());
+      before = both.last_ns;
+    }
+  });
+}
+
+}  // namespace
+}  // namespace llep
