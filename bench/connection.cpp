@@ -31,6 +31,14 @@ ErrorRecord hang_of(const Run& run) {
 
 }  // namespace
 
+void look_at_gpus(const Run& run, Watchdog& watchdog, Report& report) {
+  if (run.gpu_monitor == nullptr) return;
+  const auto guard = guard_host_work(watchdog, run.device, run.options.timeout_ms,
+                                     "asking for the state of the GPU");
+  run.gpu_monitor->sample();
+  report.set(gather_all(run.world, run.gpu_monitor->health()));
+}
+
 Connection::Connection(const Run& run)
     : run_(run), watchdog_(run.world.rank(), [this](ExitCode code) { abort(code); }) {}
 

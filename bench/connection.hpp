@@ -23,7 +23,11 @@ struct Run {
   SymmetricHeap& heap;
   const Nodes& nodes;
   const RunOptions& options;
+  GpuMonitor* gpu_monitor = nullptr;  // null on all ranks, or on none
 };
+
+/// Collective, right after work: adds to the report in what state it found the GPUs.
+void look_at_gpus(const Run& run, Watchdog& watchdog, Report& report);
 
 /// One connected transport at a time: the proxies of another one would disturb what is timed.
 class Connection {

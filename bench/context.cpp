@@ -120,6 +120,8 @@ nlohmann::ordered_json to_json(const ContextInfo& context, const RunOptions& opt
       {"start_time", context.start_time},
       {"stand_ins", Json::array()},
       {"transports", Json::array()},
+      {"gpu_health", nullptr},
+      {"warnings", Json::array()},
       {"arguments", arguments_json(options)},
       {"environment", environment_json(context, anonymous)},
   };

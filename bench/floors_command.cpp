@@ -65,6 +65,7 @@ class TransportFloors {
                  .transport = transport,
                  .heap = run.heap,
                  .nodes = run.nodes},
+        watchdog_(watchdog),
         loop_(context_, watchdog, run.options, layout) {}
 
   ExitCode devices() { return measure(local_probes(context_)); }
@@ -81,6 +82,7 @@ class TransportFloors {
   ExitCode measure(const std::vector<Probe>& probes) {
     for (const Probe& probe : probes) {
       const ProbeOutcome outcome = loop_.measure(probe);
+      look_at_gpus(run_, watchdog_, report_);
       report_.add(outcome.floor, outcome.errors);
       if (outcome.code == ExitCode::kOk) continue;
       print_errors(run_.world, outcome.errors);
@@ -94,6 +96,7 @@ class TransportFloors {
   const ProbeLayout& layout_;
   FloorsReport& report_;
   RankContext context_;
+  Watchdog& watchdog_;
   ProbeLoop loop_;
   ProbeProgress progress_;
 };
@@ -158,7 +161,8 @@ ExitCode floors_command(MpiCommunicator& world, const RunOptions& options) {
                 .launcher = *session.launcher,
                 .heap = heap,
                 .nodes = nodes,
-                .options = options};
+                .options = options,
+                .gpu_monitor = session.gpu_monitor.get()};
   Connection connection(run);
   // Without the only transport there is nothing to report.
   if (cases.size() == 1) connection.use(settings_of(cases.front(), options));

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "bench/report_table.hpp"
+
 namespace llep {
 
 void Report::set(const TransportSummary& transport) {
@@ -13,22 +15,31 @@ void Report::set(const TransportSummary& transport) {
   });
 }
 
+void Report::set(const RanksHealth& ranks) {
+  collectively(world_, [&] {
+    if (document() == nullptr) return;
+    warnings_ = warnings_of(ranks);
+    document()->set(ranks);
+  });
+}
+
 void Report::end(bool complete) {
   collectively(world_, [&] {
     if (document() == nullptr) return;
     if (complete) document()->finish();
-    print_path(complete);
+    print_end(complete);
   });
 }
 
 void Report::fail(const ErrorRecord& error) noexcept try {
   if (document() == nullptr) return;
   document()->add(error);
-  print_path(false);
+  print_end(false);
 } catch (const std::exception&) {
 }
 
-void Report::print_path(bool complete) {
+void Report::print_end(bool complete) {
+  for (const std::string& warning : warnings_) fmt::print("{}", wrapped("warning: " + warning, ""));
   fmt::print("results{}: {}\n", complete ? "" : " (incomplete)", document()->path().string());
   std::fflush(stdout);
 }

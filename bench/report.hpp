@@ -18,6 +18,8 @@ class Report {
 
   /// Collective.
   void set(const TransportSummary& transport);
+  /// Collective. What it warns of is printed when the command ends.
+  void set(const RanksHealth& ranks);
   /// Collective; `complete`: everything asked for was measured.
   void end(bool complete);
   /// The command ends early: what was measured stays, `complete` stays false. Keeps its own failure
@@ -30,9 +32,10 @@ class Report {
   virtual ResultDocument* document() = 0;
 
  private:
-  void print_path(bool complete);
+  void print_end(bool complete);
 
   Communicator& world_;
+  std::vector<std::string> warnings_;  // on rank 0
 };
 
 /// Where the results of a command go.

@@ -181,6 +181,12 @@ void ResultDocument::set(const TransportSummary& transport) {
   write();
 }
 
+void ResultDocument::set(const RanksHealth& ranks) {
+  document_["context"]["gpu_health"] = to_json(ranks);
+  document_["context"]["warnings"] = warnings_of(ranks);
+  write();
+}
+
 void ResultDocument::finish() {
   document_["complete"] = true;
   write();

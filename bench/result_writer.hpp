@@ -9,6 +9,7 @@
 #include "bench/case_floor.hpp"
 #include "bench/context.hpp"
 #include "bench/gate_check.hpp"
+#include "bench/health.hpp"
 #include "bench/options.hpp"
 #include "bench/result.hpp"
 #include "bench/transports.hpp"
@@ -40,6 +41,8 @@ class ResultDocument {
   /// Replaces what is known of the transport of that name.
   void set(const TransportSummary& transport);
   void set(const std::vector<GateResult>& gates);
+  /// Replaces what is known of the GPUs, and the warnings.
+  void set(const RanksHealth& ranks);
   void finish();
 
   const std::filesystem::path& path() const { return path_; }

@@ -115,6 +115,9 @@ ExitCode run_cases(const Run& run, const std::vector<Case>& cases, Connection& c
       const std::size_t at = case_at(place, trial, cases.size());
       report.begin(cases[at], trial);
       CaseOutcome outcome = run_or_skip(run, cases[at], connection, payload_epoch);
+      if (outcome.result.status != CaseStatus::kSkipped) {
+        look_at_gpus(run, connection.watchdog(), report);
+      }
       report.add_samples(outcome.result, trial);
       append_trial(results[at], std::move(outcome.result));
       const bool failed = outcome.code != ExitCode::kOk;
@@ -150,7 +153,8 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
                 .launcher = *session.launcher,
                 .heap = heap,
                 .nodes = nodes,
-                .options = options};
+                .options = options,
+                .gpu_monitor = session.gpu_monitor.get()};
   Connection connection(run);
   // Without the only transport there is nothing to report.
   if (options.transports.size() == 1 && options.signals.size() == 1) {

@@ -213,6 +213,7 @@ Session start_session(MpiCommunicator& world, const NodeInfo& node, const RunOpt
     device.synchronize();
   });
   session.context = gather_context(world, node, session.chosen);
+  session.gpu_monitor = watch_gpu(world, node, device, session.context);
   if (options.verbose && world.rank() == 0) {
     fmt::print("{}", rank_lines(session.context, options.anonymous));
   }

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "bench/context.hpp"
+#include "bench/health.hpp"
 #include "bench/options.hpp"
 #include "common/exec/device.hpp"
 #include "common/mpi_session.hpp"
@@ -39,6 +40,7 @@ struct Session {
   ChosenDevice chosen;
   std::unique_ptr<Launcher> launcher;
   ContextInfo context;
+  std::unique_ptr<GpuMonitor> gpu_monitor;  // null on the host executor
 };
 /// Collective: a device that has run a kernel, with the deadline of the options. Throws like
 /// choose_device, and kUnavailable where the binary has no code for a GPU.

@@ -21,6 +21,8 @@ replay() { # RANK-COMMAND... -- OPTION...
   "${mpirun[@]}" --mca btl self,vader -np 2 "${before[@]}" "$llep" "${run[@]}" "$@" \
     >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
   [ "$(grep -c ' ok$' "$folder/log")" -eq 12 ] || { cat "$folder/log"; exit 1; }
+  # What nvidia-smi knows of the GPU, the program knows too.
+  grep -q '"gpu_health": \[' "$folder/r.json" || { echo "no gpu_health"; exit 1; }
 }
 replay -- --transport ipc
 replay -- --transport ipc --fresh-routing --uneven-tokens random

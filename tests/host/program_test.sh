@@ -96,6 +96,7 @@ schema() {
   json 'all(b["correctness"]["passed"] is True and b["correctness"]["checked_iterations"] >= 2
             for b in d["benchmarks"])'
   json 'd["context"]["executor"] == "host" and d["context"]["world_size"] == 3'
+  json 'd["context"]["gpu_health"] is None and d["context"]["warnings"] == []'
   # Halves that are launched apart are timed apart.
   json 'all((b["latency_us"]["send"] is not None and b["latency_us"]["receive"]["samples"] == 5) ==
             (b["config"]["phases"] == "split" and b["op"] != "pair") for b in d["benchmarks"])'

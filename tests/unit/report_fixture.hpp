@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bench/context.hpp"
+#include "bench/health.hpp"
 #include "bench/result.hpp"
 
 /// Results with round numbers, for the tests of the reports.
@@ -89,6 +90,31 @@ inline ContextInfo make_context(ExecutorKind executor = ExecutorKind::kCuda) {
   context.start_time = "2026-01-31T12:00:00Z";
   context.environment = {{"CUDA_VISIBLE_DEVICES", "GPU-aaaa,GPU-bbbb"}, {"UCX_TLS", "tcp"}};
   return context;
+}
+
+/// Nothing to warn of.
+inline GpuHealth make_health() {
+  return {.sm_mhz_min = 1755,
+          .sm_mhz_max = 1980,
+          .mem_mhz = 2619,
+          .clocks_event_reasons = 0x1,
+          .sm_mhz_limit = 1980,
+          .ecc = true,
+          .ecc_errors = 0,
+          .other_processes = 0,
+          .temperature_c_max = 41,
+          .power_w_max = 350.5};
+}
+
+/// Of four ranks, the second one's unknown.
+inline RanksHealth make_sick() {
+  RanksHealth ranks = {make_health(), std::nullopt, make_health(), GpuHealth()};
+  ranks[0]->clocks_event_reasons = 0x45;
+  ranks[0]->ecc_errors = 12;
+  ranks[2]->other_processes = 1;
+  ranks[2]->ecc_errors = 1;
+  ranks[3]->other_processes = 2;
+  return ranks;
 }
 
 }  // namespace llep::report_fixture

@@ -308,6 +308,7 @@ TEST_F(ResultFile, IsValidBySchema) {
     }
     writer.set({{.gate = "max-latency-us pair:p50:1"},
                 {.gate = "min-bw dispatch:1", .passed = true, .worst = 2.5, .name = "x"}});
+    if (executor == ExecutorKind::kCuda) writer.set(make_sick());
     writer.finish();
     std::string said;
     const int code = validate_file(path, said);
@@ -317,11 +318,13 @@ TEST_F(ResultFile, IsValidBySchema) {
   Json document = read(path);
   document["benchmarks"][0]["correctness"]["passed"] = "yes";
   document["context"].erase("world_size");
+  document["context"]["gpu_health"][0]["pids"] = {1};  // nothing that names anybody
   write_atomically(path, document.dump());
   std::string said;
   EXPECT_EQ(validate_file(path, said), 1);
   EXPECT_NE(said.find("world_size"), std::string::npos);
   EXPECT_NE(said.find("correctness/passed"), std::string::npos);
+  EXPECT_NE(said.find("'pids' was unexpected"), std::string::npos);
 }
 
 }  // namespace
