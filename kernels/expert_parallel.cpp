@@ -22,7 +22,7 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
     allocate(dispatch_, 1 + layout.routing_pairs + max_tokens *
                                                    static_cast<std::size_t>(layout.num_parts));
     allocate(combine_, 1 + most_entries);
-    if (has_clock) times_ = device.allocate(num_blocks() * sizeof(BlockTimes));
+    if (has_clock) clocks_ = device.allocate(num_blocks() * sizeof(BlockClock));
     entries_ = device.allocate(most_entries * sizeof(BookEntry));
     first_entry_ =
         device.allocate((static_cast<std::size_t>(shape.num_ranks) + 1) * sizeof(std::int32_t));
@@ -45,7 +45,7 @@ void ExpertParallel::allocate(Kind& kind, std::size_t most_items) {
 OpState ExpertParallel::state(const Kind& kind) const {
   return {.blocks = reinterpret_cast<BlockEpochs*>(kind.blocks.get()),
           .claims = reinterpret_cast<std::uint64_t*>(kind.claims.get()),
-          .clock = {reinterpret_cast<BlockTimes*>(times_.get())}};
+          .clock = {reinterpret_cast<BlockClock*>(clocks_.get())}};
 }
 
 std::size_t ExpertParallel::num_blocks() const {
@@ -53,19 +53,19 @@ std::size_t ExpertParallel::num_blocks() const {
 }
 
 void ExpertParallel::clear_clock() {
-  if (times_) heap_.device().fill(times_.get(), 0, num_blocks() * sizeof(BlockTimes));
+  if (clocks_) heap_.device().fill(clocks_.get(), 0, num_blocks() * sizeof(BlockClock));
 }
 
 BlockTimes ExpertParallel::op_times() const {
-  if (!times_) return {};
-  std::vector<BlockTimes> blocks(num_blocks());
-  heap_.device().copy(blocks.data(), times_.get(), blocks.size() * sizeof(BlockTimes));
-  BlockTimes all = blocks.front();
-  for (const BlockTimes& one : blocks) {
-    all.first_ns = std::min(all.first_ns, one.first_ns);
+  if (!clocks_) return {};
+  std::vector<BlockClock> blocks(num_blocks());
+  heap_.device().copy(blocks.data(), clocks_.get(), blocks.size() * sizeof(BlockClock));
+  BlockClock all;
+  for (const BlockClock& one : blocks) {
+    all.before_first = std::max(all.before_first, one.before_first);
     all.last_ns = std::max(all.last_ns, one.last_ns);
   }
-  return all;
+  return all.times();
 }
 
 void ExpertParallel::advance(Kind& kind, Halves halves) {

@@ -59,7 +59,7 @@ class ExpertParallel {
   Memory entries_;
   Memory first_entry_;
   Books books_;
-  Memory times_;  // [num_blocks] BlockTimes; none without a clock
+  Memory clocks_;  // [num_blocks] BlockClock; none without a clock
   Kind dispatch_{.name = "dispatch", .blocks = {}, .claims = {}};
   Kind combine_{.name = "combine", .blocks = {}, .claims = {}};
   int dropped_ = -1;

@@ -82,17 +82,19 @@ TEST_P(EveryWorld, clocks_that_are_one_differ_by_no_more_than_the_error) {
 
 TEST(Meeting, a_rank_that_stays_away_is_named) {
   RanksSetup setup = setup_of(3, false);
-  setup.timeout_ns = 50'000'000;
+  setup.timeout_ns = 400'000'000;
   with_ranks(setup, [](ThreadRank& rank) {
     const Nodes nodes;
     const RankContext context = context_of(rank, nodes);
     DeviceMeeting meeting(context);
+    rank.world().barrier();
     if (rank.rank() != 2) meeting.start(rank.plan().layout.meetings);
     rank.world().barrier();
     if (rank.rank() == 2) return;
     EXPECT_EQ(rank.fault().phase, WaitPhase::kMeeting);
-    EXPECT_EQ(rank.fault().peer, rank.rank() == 0 ? 2 : 0);
-    EXPECT_EQ(rank.fault().expected, rank.rank() == 0 ? 1U : 1U + MeetingArgs::kRounds);
+    if (rank.rank() != 0) return;  // it waits for rank 0, which waits for rank 2, or for all
+    EXPECT_EQ(rank.fault().peer, 2);
+    EXPECT_EQ(rank.fault().expected, 1U);
   });
 }
 

@@ -58,7 +58,7 @@ void FifoTransport::disconnect(Communicator& world) {
 }
 
 AnyWire FifoTransport::wire() const {
-  HybridWire<FifoWire> wire{.near = near_, .far = {}};
+  HybridWire<FifoWire> wire{.near = near_, .far = {}, .has_far = has_far(options_.near)};
   wire.far.map = map_;
   wire.far.heap = far_.base;
   wire.far.posted = far_.posted;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "transport/ipc/ipc_wire.hpp"
 
 namespace llep {
@@ -16,11 +19,12 @@ template <class Far>
 struct HybridWire {
   IpcWire near;  // no base: the peer is far
   Far far;
+  bool has_far = true;  // false: all peers are near, and what looks for far ones is left out
 
   template <class Warp, class Pipe, class F>
   LLEP_DEVICE void put(Warp& warp, Pipe& pipe, int n, F to, const Staged& staged) const {
     near.put(warp, pipe, n, [&](int i) { return if_near(to(i)); }, staged);
-    if (!any(warp, n, [&](int i) { return if_far(to(i)); })) return;
+    if (!has_far || !any(warp, n, [&](int i) { return if_far(to(i)); })) return;
     const bool in_place = staged.from != nullptr && far.can_send_from(staged.from, staged.bytes);
     std::byte* home = far.heap + staged.home;
     if (!in_place) {
@@ -36,6 +40,7 @@ struct HybridWire {
   }
   template <class Warp, class F>
   LLEP_DEVICE void signal(Warp& warp, int n, F to, std::uint64_t epoch) const {
+    if (!has_far) return near.signal(warp, n, to, epoch);
     if (any(warp, n, [&](int i) { return if_near(to(i)); })) {
       near.signal(warp, n, [&](int i) { return if_near(to(i)); }, epoch);
     }
@@ -53,6 +58,7 @@ struct HybridWire {
   template <class Warp, class Data, class F>
   LLEP_DEVICE void post(Warp& warp, int n, Data data, int num_peers, F to,
                         std::uint64_t epoch) const {
+    if (!has_far) return near.post(warp, n, data, num_peers, to, epoch);
     const std::uint64_t home = to(0).offset;
     const bool apart = far.posted_heap() != near.bases[near.rank];
     warp.post(
@@ -78,11 +84,11 @@ struct HybridWire {
   }
   template <class Warp>
   LLEP_DEVICE void flush(Warp& warp) const {
-    far.flush(warp);
+    if (has_far) far.flush(warp);
   }
   template <class Warp>
   LLEP_DEVICE void drain(Warp& warp) const {
-    far.drain(warp);
+    if (has_far) far.drain(warp);
   }
 
  private:
@@ -98,5 +104,10 @@ struct HybridWire {
     return warp.bits(n, [&](int i) { return to(i).peer >= 0 ? 1U : 0U; }) != 0;
   }
 };
+
+/// near: [num_ranks] of peers.
+inline bool has_far(const std::vector<bool>& near) {
+  return std::find(near.begin(), near.end(), false) != near.end();
+}
 
 }  // namespace llep

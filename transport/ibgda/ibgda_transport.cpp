@@ -118,7 +118,7 @@ void IbgdaTransport::disconnect(Communicator& world) {
 }
 
 AnyWire IbgdaTransport::wire() const {
-  HybridWire<IbgdaWire> wire{.near = near_, .far = {}};
+  HybridWire<IbgdaWire> wire{.near = near_, .far = {}, .has_far = has_far(options_.near)};
   wire.far = {.queues = queues_->table(),
               .books = reinterpret_cast<const IbgdaBooks*>(books_memory_.get()),
               .heap = heap_->base(),
