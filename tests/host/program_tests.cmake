@@ -85,7 +85,7 @@ llep_add_program_test(config.quickstart TIMEOUT 90
 llep_add_program_test(config.reference TIMEOUT 180
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config reference 4)
 # Their sizes are a GPU's.
-foreach(config ll_decode fp8 skew scaling)
+foreach(config ll_decode modes fp8 skew scaling)
   llep_add_program_test(config.${config} TIMEOUT 60
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config ${config} 4
       --dry-run)
