@@ -68,9 +68,8 @@ std::string spread(std::vector<Cell> cells, bool larger_is_slower) {
   std::vector<double> values;
   for (const Cell& cell : cells) values.push_back(cell.value);
   const Summary summary = summarize(values);
-  std::string text =
-      fmt::format("{} pairs: min {}, median {}, max {}; slowest:", cells.size(),
-                  number(summary.min), number(summary.p50), number(summary.max));
+  std::string text = fmt::format("{} pairs: min {}, median {}, max {}; slowest:", cells.size(),
+                                 number(summary.min), number(summary.p50), number(summary.max));
   for (std::size_t i = 0; i < std::min(kNumSlowest, cells.size()); ++i) {
     text += fmt::format("{} {} {} {} {}", i == 0 ? "" : ",", cells[i].from,
                         larger_is_slower ? "<->" : "->", cells[i].to, number(cells[i].value));
@@ -84,8 +83,8 @@ std::string pair_matrix(const std::vector<Floor>& pairs) {
   const std::vector<Cell> cells = cells_of(pairs);
   if (cells.empty()) return "";
   const Floor& first = pairs.front();
-  const std::string head = fmt::format("{}, the best of {} samples\n", title(first),
-                                       first.round_us.size());
+  const std::string head =
+      fmt::format("{}, the best of {} samples\n", title(first), first.round_us.size());
   return head + (first.num_ranks <= kMostColumns ? grid(cells, first.num_ranks, is_flag(first))
                                                  : spread(cells, is_flag(first)));
 }

@@ -72,9 +72,8 @@ ExitCode TransportFloors::measure(const std::vector<Probe>& probes) {
   return ExitCode::kOk;
 }
 
-ExitCode FloorsInTurn::measure(
-    const TransportSettings& settings,
-    const std::function<ExitCode(Transport&, TransportFloors&)>& work) {
+ExitCode FloorsInTurn::measure(const TransportSettings& settings,
+                               const std::function<ExitCode(Transport&, TransportFloors&)>& work) {
   std::string why;
   Transport* transport = connection_.use_if_possible(settings, why);
   if (transport == nullptr) {

@@ -160,8 +160,8 @@ struct Stream {
 
 /// The least that an all-to-all does: every rank sends every other one a message, and begins the
 /// next round once it has those of all. A peer's message does not prove that this rank's own has
-/// arrived there, so homes and windows are written again as a stream's are: by the same bytes. Ranks
-/// are one round apart at most, and once all have ended everything has arrived.
+/// arrived there, so homes and windows are written again as a stream's are: by the same bytes.
+/// Ranks are one round apart at most, and once all have ended everything has arrived.
 template <class W>
 struct Exchange {
   W wire;

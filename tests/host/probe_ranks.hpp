@@ -108,9 +108,8 @@ inline void with_ranks(const RigSetup& setup, const std::function<void(Rank&)>& 
 /// Of a parameterised test.
 inline std::string name_of(const testing::TestParamInfo<RigSetup>& one) {
   const RigSetup& s = one.param;
-  return std::to_string(s.num_ranks) + (s.fifo ? "_fifo" : "_ipc") +
-         std::to_string(s.num_proxies) + std::to_string(s.channels_per_peer) + "_depth" +
-         std::to_string(s.depth);
+  return std::to_string(s.num_ranks) + (s.fifo ? "_fifo" : "_ipc") + std::to_string(s.num_proxies) +
+         std::to_string(s.channels_per_peer) + "_depth" + std::to_string(s.depth);
 }
 
 }  // namespace llep::probe_ranks

@@ -37,8 +37,8 @@ TEST(PairMatrix, has_rows_from_and_columns_to) {
 }
 
 TEST(PairMatrix, of_flags_holds_both_ways) {
-  EXPECT_EQ(pair_matrix({pair(ProbeKind::kFlag, 3, 0, 1, 3.0),
-                         pair(ProbeKind::kFlag, 3, 1, 2, 25'000.0)}),
+  EXPECT_EQ(pair_matrix(
+                {pair(ProbeKind::kFlag, 3, 0, 1, 3.0), pair(ProbeKind::kFlag, 3, 1, 2, 25'000.0)}),
             "flag, us one way, the best of 3 samples\n"
             "  from   to 0   to 1   to 2\n"
             "     0      -   1.50      -\n"
@@ -63,8 +63,8 @@ TEST(PairMatrix, of_many_ranks_is_their_spread) {
             static_cast<std::size_t>(kTableWidth));
   EXPECT_EQ(pair_matrix(all_pairs(17, ProbeKind::kFlag)),
             "flag, us one way, the best of 3 samples\n"
-            "  272 pairs: min 1.00, median 5.04, max 9.07; slowest: 16 <-> 15 9.07, 16 <-> 14 9.07, "
-            "16 <-> 13 9.06, 16 <-> 12 9.06,\n  16 <-> 11 9.05\n");
+            "  272 pairs: min 1.00, median 5.04, max 9.07; slowest: 16 <-> 15 9.07, 16 <-> 14 "
+            "9.07, 16 <-> 13 9.06, 16 <-> 12 9.06,\n  16 <-> 11 9.05\n");
   // The slowest stream is the one with the fewest bytes a second.
   EXPECT_NE(pair_matrix(all_pairs(17, ProbeKind::kPutStream)).find("slowest: 16 -> 15 0.055,"),
             std::string::npos);
