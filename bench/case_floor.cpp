@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "bench/option_values.hpp"
 #include "bench/result_file.hpp"
 #include "common/statistics.hpp"
+#include "kernels/probe_layout.hpp"
 
 namespace llep {
 
@@ -21,9 +23,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double kUsPerByteAtOneGbps = 1e-3;
-/// Below so many tokens a message and its flag are the floor where they take longer.
+/// Below so many tokens an exchange is the floor where it takes longer.
 constexpr int kFewTokens = 32;
-constexpr std::uint64_t kExchangeBytes = 16 * 1024;
 constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
 void need_same(const char* field, const Json& file, const Json& run) {
@@ -46,90 +47,98 @@ std::string key_of(const std::string& transport, bool atomic) {
   return transport + (atomic ? "-atomic" : "");
 }
 
-/// Rates of which nothing is known yet: floors only raise or lower them.
-FloorRates unknown_rates() {
-  return {.flag_us = 0, .exchange_us = kUnknown, .launch_us = kUnknown};
-}
-
-void add_probe(const Json& entry, FloorRates& rates) {
-  const std::string probe = entry.at("probe").get<std::string>();
-  const auto bytes = entry.at("bytes").is_null() ? 0 : entry["bytes"].get<std::uint64_t>();
-  if (probe == "flag") rates.flag_us = std::max(rates.flag_us, entry.at("us_min").get<double>());
-  if (probe == "put_latency" && bytes == kExchangeBytes) {
-    rates.exchange_us = std::min(rates.exchange_us, entry.at("us_min").get<double>());
-  }
-  if (probe == "put_stream" && entry.at("to").is_null()) {
-    rates.put_gbps = std::max(rates.put_gbps, entry.at("gbps_max").get<double>());
-  }
-  if (probe == "local_copy") rates.local_gbps = entry.at("gbps_max").get<double>();
-  if (probe == "empty_launch") rates.launch_us = entry.at("us_min").get<double>();
-}
-
-std::map<std::string, FloorRates> rates_by_transport(const Json& document) {
-  std::map<std::string, FloorRates> rates;
-  for (const Json& entry : document.at("floors")) {
-    if (entry.at("status") != "ok") continue;
-    const std::string key =
-        key_of(entry.at("transport").get<std::string>(), entry.at("signal") == "atomic");
-    add_probe(entry, rates.try_emplace(key, unknown_rates()).first->second);
-  }
-  return rates;
-}
-
 /// Launches that the host clock of an op sees: those of a chain hide behind the ops before.
 int num_launches(const Case& one, Op op) {
   if (one.mode != Mode::kPaired) return 0;
   return one.phases == Phases::kSplit && op != Op::kPair ? 2 : 1;
 }
 
-}  // namespace
-
-FloorsFile::FloorsFile(const std::string& path, const ContextInfo& context) : path_(path) {
-  read_results_json(path, "floors", [&](const Json& document) {
-    need_same_hardware(document.at("context"), context);
-    rates_ = rates_by_transport(document);
-  });
+/// Of the rank for which wire and local memory together take longest.
+void take_longest_rank(const FloorWork& work, CaseFloor& floor) {
+  const auto us = [](std::uint64_t bytes, double gbps) {
+    return static_cast<double>(bytes) * kUsPerByteAtOneGbps / gbps;
+  };
+  for (std::size_t rank = 0; rank < work.wire.size(); ++rank) {
+    const double wire_us = us(work.wire[rank], floor.rates.put_gbps);
+    const double memory_us = us(work.memory[rank], floor.rates.local_gbps);
+    if (wire_us + memory_us < floor.wire_us + floor.memory_us) continue;
+    floor.wire_us = wire_us;
+    floor.memory_us = memory_us;
+  }
 }
 
-std::optional<FloorRates> FloorsFile::rates(const Case& one) const {
-  const auto found = rates_.find(key_of(one.transport, one.signal == SignalMode::kAtomic));
-  const auto local = rates_.find("local");
-  if (found == rates_.end() || local == rates_.end()) return std::nullopt;
-  FloorRates rates = found->second;
-  rates.local_gbps = local->second.local_gbps;
-  rates.launch_us = local->second.launch_us;
+/// " + 2 * flag_us".
+std::string more(int count, const char* name) {
+  return count == 0 ? "" : fmt::format(" + {} * {}", count, name);
+}
+
+}  // namespace
+
+void Floors::add(const Json& entry) {
+  if (entry.at("status") != "ok") return;
+  const std::string transport = entry.at("transport").get<std::string>();
+  const Known nothing{.rates = {.exchange_us = kUnknown, .launch_us = kUnknown},
+                      .message_us = kUnknown};
+  const auto at = known_.try_emplace(key_of(transport, entry.at("signal") == "atomic"), nothing);
+  auto& [rates, message_us] = at.first->second;
+  const std::string probe = entry.at("probe").get<std::string>();
+  const auto bytes = entry.at("bytes").is_null() ? 0 : entry["bytes"].get<std::uint64_t>();
+  const auto us = [&] { return entry.at("us_min").get<double>(); };
+  const auto gbps = [&] { return entry.at("gbps_max").get<double>(); };
+  if (probe == "flag") rates.flag_us = std::max(rates.flag_us, us());
+  if (probe == "exchange") rates.exchange_us = std::min(rates.exchange_us, us());
+  if (probe == "put_latency" && bytes == kExchangeBytes) message_us = std::min(message_us, us());
+  if (probe == "put_stream" && entry.at("to").is_null()) {
+    rates.put_gbps = std::max(rates.put_gbps, gbps());
+  }
+  if (probe == "local_copy") rates.local_gbps = gbps();
+  if (probe == "empty_launch") rates.launch_us = us();
+}
+
+std::optional<FloorRates> Floors::rates(const Case& one) const {
+  const auto found = known_.find(key_of(one.transport, one.signal == SignalMode::kAtomic));
+  const auto local = known_.find("local");
+  if (found == known_.end() || local == known_.end()) return std::nullopt;
+  FloorRates rates = found->second.rates;
+  // Older files have no exchange: a message alone takes no longer.
+  if (rates.exchange_us == kUnknown) rates.exchange_us = found->second.message_us;
+  rates.local_gbps = local->second.rates.local_gbps;
+  rates.launch_us = local->second.rates.launch_us;
   const bool known = rates.put_gbps > 0 && rates.flag_us > 0 && rates.local_gbps > 0 &&
                      rates.exchange_us < kUnknown && rates.launch_us < kUnknown;
   return known ? std::optional(rates) : std::nullopt;
 }
 
-std::optional<CaseFloor> floor_of(const OpResult& op, const Case& one, const FloorsFile& floors) {
+Floors read_floors(const std::string& path, const ContextInfo& context) {
+  Floors floors(std::filesystem::path(path).filename().string());
+  read_results_json(path, "floors", [&](const Json& document) {
+    need_same_hardware(document.at("context"), context);
+    for (const Json& entry : document.at("floors")) floors.add(entry);
+  });
+  return floors;
+}
+
+std::optional<CaseFloor> floor_of(const OpResult& op, const Case& one, const Floors& floors) {
   const auto rates = floors.rates(one);
   if (!rates || op.floor_work.wire.empty()) return std::nullopt;
   CaseFloor floor{.rates = *rates};
-  for (std::size_t rank = 0; rank < op.floor_work.wire.size(); ++rank) {
-    const auto us = [](std::uint64_t bytes, double gbps) {
-      return static_cast<double>(bytes) * kUsPerByteAtOneGbps / gbps;
-    };
-    const double wire_us = us(op.floor_work.wire[rank], rates->put_gbps);
-    const double memory_us = us(op.floor_work.memory[rank], rates->local_gbps);
-    if (wire_us + memory_us < floor.wire_us + floor.memory_us) continue;
-    floor.wire_us = wire_us;
-    floor.memory_us = memory_us;
-  }
+  take_longest_rank(op.floor_work, floor);
   const int num_flags = op.op == Op::kPair ? 2 : 1;
   const double flags_us = num_flags * rates->flag_us;
   const double exchange_us = num_flags * rates->exchange_us;
   const double launches_us = num_launches(one, op.op) * rates->launch_us;
   floor.device_us = floor.wire_us + floor.memory_us + flags_us;
+  floor.formula = "wire_us + memory_us" + more(num_flags, "flag_us");
   std::vector<std::pair<double, const char*>> parts = {
       {floor.wire_us, "wire"}, {floor.memory_us, "memory"}, {flags_us, "flag"}};
   if (one.shape.max_tokens < kFewTokens && exchange_us > floor.device_us) {
     floor.device_us = exchange_us;
+    floor.formula = fmt::format("{} * exchange_us", num_flags);
     parts = {{exchange_us, "exchange"}};
   }
   parts.emplace_back(launches_us, "launch");
   floor.host_us = floor.device_us + launches_us;
+  floor.formula += more(num_launches(one, op.op), "launch_us");
   floor.limited_by = std::max_element(parts.begin(), parts.end())->second;
   return floor;
 }
@@ -138,7 +147,7 @@ double floor_ratio(const OpResult& op, const CaseFloor& floor) {
   return summarize(max_over_ranks(op.us)).p50 / floor.host_us;
 }
 
-std::string floor_lines(const CaseResult& result, const FloorsFile& floors) {
+std::string floor_lines(const CaseResult& result, const Floors& floors) {
   std::string text;
   for (const OpResult& op : result.ops) {
     const auto floor = measured(op) ? floor_of(op, result.which, floors) : std::nullopt;

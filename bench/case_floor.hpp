@@ -2,8 +2,10 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "bench/context.hpp"
 #include "bench/options.hpp"
@@ -17,25 +19,36 @@ namespace llep {
 struct FloorRates {
   double put_gbps = 0;     // out of one rank while all put to all others
   double flag_us = 0;      // one way, between the slowest pair
-  double exchange_us = 0;  // one way of a message of 16 KiB and its flag
+  double exchange_us = 0;  // 16 KiB and a flag from every rank to every other
   double local_gbps = 0;   // read and written, in a device's own memory
   double launch_us = 0;    // of an empty kernel
 };
 
-/// A file of `llep floors`, of the hardware of this run.
-class FloorsFile {
+/// What is known of the hardware of this run.
+class Floors {
  public:
-  /// Throws Error(kUsage) in one line: what cannot be read, or other ranks, devices, executors.
-  FloorsFile(const std::string& path, const ContextInfo& context);
+  /// `source`: "measured", or the name of a file.
+  explicit Floors(std::string source) : source_(std::move(source)) {}
 
-  const std::string& path() const { return path_; }
-  /// Nothing where the file lacks the transport or one of its probes.
+  const std::string& source() const { return source_; }
+  /// An entry of `floors` in the results of llep floors.
+  void add(const nlohmann::ordered_json& entry);
+  /// Nothing where the transport or one of its probes was not measured.
   std::optional<FloorRates> rates(const Case& one) const;
 
  private:
-  std::string path_;
-  std::map<std::string, FloorRates> rates_;  // by transport, with "-atomic"
+  struct Known {
+    FloorRates rates;
+    double message_us = 0;  // of 16 KiB and a flag one way, where there is no exchange
+  };
+
+  std::string source_;
+  std::map<std::string, Known> known_;  // by transport, with "-atomic"
 };
+
+/// A file of llep floors. Throws Error(kUsage) in one line: what cannot be read, or other ranks,
+/// devices, executors than those of this run.
+Floors read_floors(const std::string& path, const ContextInfo& context);
 
 /// A floor and what it is made of.
 struct CaseFloor {
@@ -45,13 +58,14 @@ struct CaseFloor {
   double device_us = 0;  // from the first kernel's start to the last one's end
   double host_us = 0;    // and launches
   const char* limited_by = "";  // "wire", "memory", "flag", "launch" or "exchange"
+  std::string formula;          // of host_us, in the words of the results file
 };
-std::optional<CaseFloor> floor_of(const OpResult& op, const Case& one, const FloorsFile& floors);
+std::optional<CaseFloor> floor_of(const OpResult& op, const Case& one, const Floors& floors);
 
 /// Median of the cross-rank maximum over the floor of the same clock.
 double floor_ratio(const OpResult& op, const CaseFloor& floor);
 
 /// "  dispatch: 2.13 x its floor of 13.1 us, limited by wire", of each measured op.
-std::string floor_lines(const CaseResult& result, const FloorsFile& floors);
+std::string floor_lines(const CaseResult& result, const Floors& floors);
 
 }  // namespace llep

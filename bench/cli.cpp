@@ -30,10 +30,12 @@ constexpr const char* kRunExamples =
     "  mpirun -np 8 llep run -t 1,8,32,128 --dispatch-dtype bf16,fp8\n"
     "  mpirun -np 16 --hostfile hosts llep run --transport hybrid-fifo,hybrid-ibgda --trials 5\n"
     "  mpirun -np 8 llep run --config configs/ll_decode.json --max-latency-us dispatch:p50:40\n"
+    "  mpirun -np 8 llep run --transport ipc,ibgda --floors measure\n"
     "  mpirun -np 4 --oversubscribe llep run --device host -t 8 -d 1024 -e 32\n";
 constexpr const char* kFloorsExamples =
     "Examples:\n"
     "  mpirun -np 8 llep floors\n"
+    "  mpirun -np 8 llep floors --pairs --sizes 8,1M\n"
     "  mpirun -np 2 llep floors --transport fifo --fifo-wire mpi --sizes 8,64K,1M\n";
 constexpr const char* kFooter =
     "Every option is also an environment variable (--timeout-ms: LLEP_TIMEOUT_MS) and a key of\n"

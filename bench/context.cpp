@@ -19,7 +19,7 @@ constexpr std::array kRecordedVariables = {
 
 /// Values that may name a device, a user or a folder.
 constexpr std::array kPrivateVariables = {"CUDA_VISIBLE_DEVICES", "LLEP_CONFIG", "LLEP_JSON",
-                                         "LLEP_ROUTING"};
+                                         "LLEP_ROUTING", "LLEP_FLOORS", "LLEP_SAMPLES"};
 
 template <class T>
 Json or_null(const std::optional<T>& value) {
@@ -47,6 +47,8 @@ Json arguments_json(const RunOptions& options) {
   if (!options.anonymous) return json;
   json["json"] = nullptr;
   if (options.command == Subcommand::kFloors) return json;
+  json["samples"] = nullptr;
+  if (!options.measures_floors()) json["floors"] = nullptr;
   json["routing"] = Json::array();  // traces without their folders
   for (const RoutingPattern& pattern : options.routings) json["routing"].push_back(label(pattern));
   return json;

@@ -26,7 +26,8 @@ std::string floor_name(const Floor& floor) {
                               ring->num_warps, ring->batch);
   }
   name += floor.to ? fmt::format("/{}-{}", *floor.from, *floor.to) : "/all";
-  return floor.bytes ? name + fmt::format("/{}", *floor.bytes) : name;
+  if (floor.bytes) name += fmt::format("/{}", *floor.bytes);
+  return floor.num_warps ? name + fmt::format("/w{}", *floor.num_warps) : name;
 }
 
 std::optional<Best> trip_us(const Floor& floor) {

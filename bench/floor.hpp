@@ -15,6 +15,7 @@ enum class ProbeKind {
   kFlag,           // ping-pong of a signal
   kPutLatency,     // ping-pong of a message and its signal
   kPutStream,      // messages and their signals one behind the other
+  kExchange,       // messages and their signals between all ranks, round after round
   kFifoRoundTrip,  // a descriptor pushed, read by the proxy, seen complete by the kernel
   kFifoRate,       // descriptors as fast as they go
   kIbgdaDoorbell,  // an entry from nothing to its doorbell, no adapter
@@ -28,6 +29,7 @@ constexpr const char* to_string(ProbeKind probe) {
     case ProbeKind::kFlag: return "flag";
     case ProbeKind::kPutLatency: return "put_latency";
     case ProbeKind::kPutStream: return "put_stream";
+    case ProbeKind::kExchange: return "exchange";
     case ProbeKind::kFifoRoundTrip: return "fifo_round_trip";
     case ProbeKind::kFifoRate: return "fifo_rate";
     case ProbeKind::kIbgdaDoorbell: return "ibgda_doorbell";
@@ -57,6 +59,7 @@ struct Floor {
   std::optional<int> to = {};               // nothing: every other rank, or nobody
   std::optional<std::uint64_t> bytes = {};  // of a message; 8: the signal alone; of a copy: both ways
   std::optional<RingUse> ring = {};
+  std::optional<int> num_warps = {};  // of an exchange: that share a message
 
   int num_rounds = 0;                 // of each sample
   int trips = 1;                      // of one round, one behind the other: 2 in a ping-pong
@@ -65,8 +68,9 @@ struct Floor {
   std::optional<bool> passed = {};    // the last messages' bytes; nothing: there are none
 };
 
-/// The stable name: probe/transport/R4/0-1/4096, probe/local/R4/all, or probe/transport/R4/depth512/p1/w1/b32; the
-/// transport followed by "-atomic" where signals are atomics.
+/// The stable name: probe/transport/R4/0-1/4096, probe/local/R4/all,
+/// exchange/transport/R4/all/16384/w4, or probe/transport/R4/depth512/p1/w1/b32; the transport
+/// followed by "-atomic" where signals are atomics.
 std::string floor_name(const Floor& floor);
 
 /// Best and median of the samples; nothing where the probe does not measure it.

@@ -4,8 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "bench/option_keys.hpp"
-#include "bench/option_values.hpp"
+#include "bench/key_makers.hpp"
 
 namespace llep {
 namespace {
@@ -73,6 +72,9 @@ std::vector<OptionKey> make_floors_keys() {
     if (key.name != "iters") continue;
     keys.back().help = "samples of each probe, of many messages each";
     keys.push_back(sizes_key());
+    keys.push_back(flag({"pairs", "", "Measurement", "",
+                         "flags and messages of one size between any two ranks as well"},
+                        &RunOptions::pairs));
   }
   return keys;
 }

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "bench/pair_matrix.hpp"
 #include "bench/report_table.hpp"
 
 namespace llep {
@@ -31,6 +32,7 @@ Json ring_json(const std::optional<RingUse>& ring) {
 }
 
 std::string ranks_text(const Floor& floor) {
+  if (floor.num_warps) return fmt::format("all w{}", *floor.num_warps);
   if (!floor.to) return "all";
   return fmt::format("{} {} {}", *floor.from, floor.trips == 2 ? "<->" : "->", *floor.to);
 }
@@ -53,7 +55,7 @@ constexpr double kMega = 1e6;
 
 }  // namespace
 
-Json floor_entry(const Floor& floor, const ContextInfo& context) {
+Json floor_entry(const Floor& floor, ExecutorKind executor) {
   const bool ok = floor.skipped.empty();
   const auto us = trip_us(floor);
   const auto rate = per_second(floor);
@@ -61,7 +63,7 @@ Json floor_entry(const Floor& floor, const ContextInfo& context) {
   return {{"name", floor_name(floor)},
           {"transport", floor.transport},
           {"signal", to_string(floor.signal)},
-          {"executor", to_string(context.executor)},
+          {"executor", to_string(executor)},
           {"status", !ok                     ? "skipped"
                      : floor.passed == false ? "failed"
                                              : "ok"},
@@ -71,6 +73,7 @@ Json floor_entry(const Floor& floor, const ContextInfo& context) {
           {"to", or_null(floor.to)},
           {"bytes", or_null(floor.bytes)},
           {"ring", ring_json(floor.ring)},
+          {"warps", or_null(floor.num_warps)},
           {"samples", floor.round_us.size()},
           {"rounds", floor.num_rounds},
           {"us_min", best(us)},
@@ -102,7 +105,8 @@ std::string floors_row(const Floor& floor) {
   }
   const char* check = !floor.passed ? "-" : *floor.passed ? "ok" : "FAILED";
   return fmt::format("{:<16} {:<9} {:>9}{}{}{} {}\n", to_string(floor.probe), ranks_text(floor),
-                     floor.bytes ? std::to_string(*floor.bytes) : "-", times, numbers(gbps(floor), 1.0), rates, check);
+                     floor.bytes ? std::to_string(*floor.bytes) : "-", times,
+                     numbers(gbps(floor), 1.0), rates, check);
 }
 
 FloorsReport::FloorsReport(Communicator& world, const ContextInfo& context,
@@ -118,7 +122,8 @@ void FloorsReport::begin(const TransportSettings& transport,
   if (!file_) return;
   std::string text = fmt::format(
       "{}, {}{}, {} samples; us one way, fifo: there and back, ibgda: until the doorbell; "
-      "GB/s and M/s (messages, descriptors or entries) out of one rank",
+      "GB/s and M/s (messages, descriptors or entries) out of one rank; w: warps that share a "
+      "message",
       where_text(context_), transport.name,
       transport.signal == SignalMode::kAtomic ? ", atomic signals" : "", options_.iters);
   for (const std::string& one : stand_ins) {
@@ -132,13 +137,36 @@ void FloorsReport::begin(const TransportSettings& transport,
 void FloorsReport::add(const Floor& floor, const std::vector<ErrorRecord>& errors) {
   collectively(world(), [&] {
     if (!file_) return;
-    print(floor);
+    if (auto* pairs = pairs_like(floor)) {
+      pairs->push_back(floor);
+    } else {
+      print(floor);
+    }
     auto entries = Json::array();
     if (!floor.skipped.empty() || !floor.round_us.empty()) {
-      entries.push_back(floor_entry(floor, context_));
+      entries.push_back(floor_entry(floor, context_.executor));
     }
     file_->add(std::move(entries), errors);
   });
+}
+
+void FloorsReport::end_wire() {
+  if (!file_ || !options_.pairs) return;
+  const std::string text = pair_matrix(flags_) + pair_matrix(streams_);
+  fmt::print("{}", text.empty() ? "no pairs: there is one rank\n" : text);
+  std::fflush(stdout);
+  flags_.clear();
+  streams_.clear();
+  of_rings_.reset();
+}
+
+/// Where a floor waits for others to be printed with; null: it has a line of its own.
+std::vector<Floor>* FloorsReport::pairs_like(const Floor& floor) {
+  if (!options_.pairs || !floor.to) return nullptr;
+  if (floor.probe == ProbeKind::kFlag) return &flags_;
+  const bool of_the_size =
+      floor.bytes == static_cast<std::uint64_t>(size_of_pairs(options_.sizes));
+  return floor.probe == ProbeKind::kPutStream && of_the_size ? &streams_ : nullptr;
 }
 
 void FloorsReport::print(const Floor& floor) {

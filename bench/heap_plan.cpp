@@ -33,8 +33,9 @@ PlannedLayout plan_case(const Case& one, const RunOptions& options) {
   return plan_layout(axes_of(one, options));
 }
 
-std::uint64_t heap_bytes(const std::vector<Case>& cases, const RunOptions& options) {
-  std::uint64_t bytes = 0;
+std::uint64_t heap_bytes(const std::vector<Case>& cases, const RunOptions& options,
+                         const std::optional<PlannedProbes>& floors) {
+  std::uint64_t bytes = floors ? floors->fields.total_bytes() : 0;
   for (const Case& one : cases) {
     bytes = std::max(bytes, plan_case(one, options).fields.total_bytes());
   }
@@ -61,6 +62,13 @@ std::string describe_heap(const std::vector<Case>& cases, const RunOptions& opti
   if (options.dry_run) text += each;
   if (options.dry_run || options.verbose) text += "of " + label(*largest) + ":\n" + fields;
   return text;
+}
+
+std::string describe_heap_of_floors(const std::vector<Case>& cases, const RunOptions& options,
+                                    const std::optional<PlannedProbes>& floors) {
+  const std::uint64_t bytes = heap_bytes(cases, options, floors);
+  if (bytes == heap_bytes(cases, options)) return "";
+  return fmt::format("symmetric heap: {} per rank, to measure floors\n", in_units(bytes));
 }
 
 }  // namespace llep

@@ -207,8 +207,9 @@ void add_output(std::vector<OptionKey>& keys) {
            &O::json_path));
   keys.push_back(
       path({"samples", "", kOutput, "FILE", "every rank's times as CSV"}, &O::samples_path));
-  keys.push_back(path({"floors", "", kOutput, "FILE",
-                       "of llep floors on the same hardware: results get their floor and ratio"},
+  keys.push_back(path({"floors", "", kOutput, "FILE|measure",
+                       "results get their floor and ratio: from a file of llep floors on the same "
+                       "hardware, or from probes before the first case"},
                       &O::floors_path));
   keys.push_back(
       flag({"anonymous", "", kOutput, "", "no host names, UUIDs or paths in it"}, &O::anonymous));

@@ -107,6 +107,8 @@ struct RunOptions {
   std::vector<int> sizes = {8,       16,      64,      256,     1 << 10, 1 << 12,
                             1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24};
 
+  bool pairs = false;  // of floors: between any two ranks
+
   bool zero_copy = false;      // the expert writes straight into combine's send window
 
   std::vector<RoutingPattern> routings = {RoutingPattern{}};
@@ -125,6 +127,9 @@ struct RunOptions {
   bool anonymous = false;
   bool verbose = false;
   bool dry_run = false;
+
+  /// Whether the run itself measures the floors that its times are compared with.
+  bool measures_floors() const { return floors_path == "measure"; }
 
   friend bool operator==(const RunOptions&, const RunOptions&) = default;
 };

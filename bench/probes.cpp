@@ -2,7 +2,11 @@
 #include "bench/probes.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 namespace llep {
 
@@ -10,7 +14,16 @@ namespace {
 
 constexpr std::uint64_t kSignalBytes = sizeof(std::uint64_t);
 
-/// Makes the probes of one transport on one rank.
+/// Who sends to whom; in a ping-pong, who begins.
+struct Pair {
+  int from = 0;
+  int to = 0;
+
+  bool has(int rank) const { return rank == from || rank == to; }
+  int other(int rank) const { return rank == from ? to : from; }
+};
+
+/// Makes the probes of one transport on one rank, each once.
 class WireProbes {
  public:
   WireProbes(const RankContext& context, const ProbeLayout& layout, ProbeProgress& progress)
@@ -18,58 +31,83 @@ class WireProbes {
 
   std::vector<Probe> take() { return std::move(probes_); }
 
-  void ping_pong(ProbeKind kind, int peer, std::uint64_t bytes) {
-    Probe probe{.floor = floor(kind, bytes)};
-    probe.floor.from = 0;
-    probe.floor.to = peer;
+  void ping_pong(ProbeKind kind, const Pair& pair, std::uint64_t bytes) {
+    Probe probe{.floor = floor(kind, bytes, pair)};
     probe.floor.trips = 2;
     probe.message_bytes = bytes;
-    if (takes_part(peer)) probe.sources = {other(peer)};
-    add(std::move(probe), {.partner = other(peer), .sends = rank() == 0, .message_bytes = bytes},
-        &Launcher::ping_pong, takes_part(peer));
+    if (pair.has(rank())) probe.sources = {pair.other(rank())};
+    add(std::move(probe),
+        {.layout = layout_,
+         .partner = pair.other(rank()),
+         .sends = rank() == pair.from,
+         .message_bytes = bytes},
+        &Launcher::ping_pong, pair.has(rank()));
   }
 
-  /// To one peer, or from all to all (-1).
-  void stream(int peer, std::uint64_t bytes) {
-    const bool all = peer < 0;
-    const int at_once = layout_.most_at_once(bytes);
-    const int num_peers = all ? layout_.num_ranks - 1 : 1;
-    Probe probe{.floor = floor(ProbeKind::kPutStream, bytes)};
-    if (!all) {
-      probe.floor.from = 0;
-      probe.floor.to = peer;
+  void stream(const Pair& pair, std::uint64_t bytes) {
+    Probe probe{.floor = floor(ProbeKind::kPutStream, bytes, pair)};
+    if (rank() == pair.to) probe.sources = {pair.from};
+    add_stream(std::move(probe), 1,
+               {.partner = pair.other(rank()),
+                .sends = rank() == pair.from,
+                .receives = rank() == pair.to,
+                .message_bytes = bytes},
+               pair.has(rank()));
+  }
+  /// From all to all.
+  void streams(std::uint64_t bytes) {
+    Probe probe{.floor = floor(ProbeKind::kPutStream, bytes), .sources = others()};
+    add_stream(std::move(probe), layout_.num_ranks - 1, {.message_bytes = bytes}, true);
+  }
+
+  /// Among all, by one warp of each rank or several: few cost least where each signal is a message
+  /// of its own, many where peers' memory is near.
+  void exchanges() {
+    for (const int num_warps : {1, 4, 16}) {
+      const ProbeLayout layout = layout_.shared_by(num_warps, kExchangeBytes);
+      Probe probe{.floor = floor(ProbeKind::kExchange, kExchangeBytes),
+                  .sources = others(),
+                  .message_bytes = kExchangeBytes};
+      probe.floor.num_warps = layout.num_sharing(kExchangeBytes);
+      add(std::move(probe), {.layout = layout, .message_bytes = kExchangeBytes},
+          &Launcher::exchange, true);
     }
-    probe.floor.round_units = static_cast<double>(at_once) * num_peers;
-    probe.message_bytes = static_cast<std::uint64_t>(at_once) * bytes;
-    for (int source = 0; source < layout_.num_ranks; ++source) {
-      const bool sends_here = all ? source != rank() : source == 0 && rank() == peer;
-      if (sends_here) probe.sources.push_back(source);
-    }
-    add(std::move(probe),
-        {.partner = all ? -1 : other(peer),
-         .sends = all || rank() == 0,
-         .receives = all || rank() == peer,
-         .message_bytes = bytes,
-         .num_at_once = at_once},
-        &Launcher::stream, all || takes_part(peer));
   }
 
  private:
   using Kernel = void (Launcher::*)(const AnyWire&, const ProbeArgs&);
 
   int rank() const { return context_.world.rank(); }
-  bool takes_part(int peer) const { return rank() == 0 || rank() == peer; }
-  int other(int peer) const { return rank() == 0 ? peer : 0; }
+  std::vector<int> others() const {
+    std::vector<int> ranks;
+    for (int r = 0; r < layout_.num_ranks; ++r) {
+      if (r != rank()) ranks.push_back(r);
+    }
+    return ranks;
+  }
 
-  Floor floor(ProbeKind kind, std::uint64_t bytes) const {
-    return {.transport = std::string(context_.transport.name()),
-            .probe = kind,
-            .num_ranks = layout_.num_ranks,
-            .bytes = std::max(bytes, kSignalBytes)};
+  Floor floor(ProbeKind kind, std::uint64_t bytes, const std::optional<Pair>& pair = {}) const {
+    Floor floor{.transport = std::string(context_.transport.name()),
+                .probe = kind,
+                .num_ranks = layout_.num_ranks,
+                .bytes = std::max(bytes, kSignalBytes)};
+    if (pair) {
+      floor.from = pair->from;
+      floor.to = pair->to;
+    }
+    return floor;
+  }
+
+  void add_stream(Probe probe, int num_peers, ProbeArgs args, bool takes_part) {
+    args.layout = layout_;
+    args.num_at_once = layout_.most_at_once(args.message_bytes);
+    probe.floor.round_units = static_cast<double>(args.num_at_once) * num_peers;
+    probe.message_bytes = static_cast<std::uint64_t>(args.num_at_once) * args.message_bytes;
+    add(std::move(probe), args, &Launcher::stream, takes_part);
   }
 
   void add(Probe probe, ProbeArgs args, Kernel kernel, bool takes_part) {
-    args.layout = layout_;
+    if (!names_.insert(floor_name(probe.floor)).second) return;
     args.rank = rank();
     probe.launch = [wire = context_.transport.wire(), &launcher = context_.launcher,
                     &epoch = progress_.epoch, args, kernel, takes_part](int num_rounds) {
@@ -86,6 +124,7 @@ class WireProbes {
   const ProbeLayout& layout_;
   ProbeProgress& progress_;
   std::vector<Probe> probes_;
+  std::set<std::string> names_;
 };
 
 /// The first rank of each way there is from rank 0.
@@ -153,24 +192,65 @@ Probe ring_probe(const RankContext& context, const FifoWire& fifo, const RingLoa
   return probe;
 }
 
+void add_flags(WireProbes& probes, int num_ranks) {
+  for (int peer = 1; peer < num_ranks; ++peer) {
+    probes.ping_pong(ProbeKind::kFlag, {.from = 0, .to = peer}, 0);
+  }
+}
+
+void add_all_to_all(WireProbes& probes, const std::vector<int>& sizes, int num_ranks) {
+  if (num_ranks < 2) return;
+  for (const int size : sizes) probes.streams(put_bytes(size));
+  probes.exchanges();
+}
+
+/// A ping-pong is the same both ways.
+void add_pairs(WireProbes& probes, std::uint64_t bytes, int num_ranks) {
+  for (int from = 0; from < num_ranks; ++from) {
+    for (int to = from + 1; to < num_ranks; ++to) {
+      probes.ping_pong(ProbeKind::kFlag, {.from = from, .to = to}, 0);
+    }
+  }
+  for (int from = 0; from < num_ranks; ++from) {
+    for (int to = 0; to < num_ranks; ++to) {
+      if (to != from) probes.stream({.from = from, .to = to}, bytes);
+    }
+  }
+}
+
 }  // namespace
+
+int size_of_pairs(const std::vector<int>& sizes) {
+  constexpr int kMost = 1 << 20;
+  const auto above = std::upper_bound(sizes.begin(), sizes.end(), kMost);
+  return above == sizes.begin() ? sizes.front() : *std::prev(above);
+}
 
 std::vector<Probe> wire_probes(const RankContext& context, const ProbeLayout& layout,
                                const RunOptions& options, ProbeProgress& progress) {
   WireProbes probes(context, layout, progress);
-  for (int peer = 1; peer < layout.num_ranks; ++peer) probes.ping_pong(ProbeKind::kFlag, peer, 0);
+  add_flags(probes, layout.num_ranks);
   const std::vector<int> peers = partners(context);
   for (const int peer : peers) {
     for (const int size : options.sizes) {
-      probes.ping_pong(ProbeKind::kPutLatency, peer, put_bytes(size));
+      probes.ping_pong(ProbeKind::kPutLatency, {.from = 0, .to = peer}, put_bytes(size));
     }
   }
   for (const int peer : peers) {
-    for (const int size : options.sizes) probes.stream(peer, put_bytes(size));
+    for (const int size : options.sizes) {
+      probes.stream({.from = 0, .to = peer}, put_bytes(size));
+    }
   }
-  if (layout.num_ranks > 1) {
-    for (const int size : options.sizes) probes.stream(-1, put_bytes(size));
-  }
+  add_all_to_all(probes, options.sizes, layout.num_ranks);
+  if (options.pairs) add_pairs(probes, put_bytes(size_of_pairs(options.sizes)), layout.num_ranks);
+  return probes.take();
+}
+
+std::vector<Probe> rate_probes(const RankContext& context, const ProbeLayout& layout,
+                               const RunOptions& options, ProbeProgress& progress) {
+  WireProbes probes(context, layout, progress);
+  add_flags(probes, layout.num_ranks);
+  add_all_to_all(probes, options.sizes, layout.num_ranks);
   return probes.take();
 }
 

@@ -154,10 +154,12 @@ Json correctness_json(const OpResult* op) {
   return {{"passed", or_null(op->passed)}, {"checked_iterations", op->checked_iterations}};
 }
 
-Json floor_json(const CaseFloor& floor) {
+Json floor_json(const CaseFloor& floor, const std::string& source) {
   return {{"host_us", floor.host_us},
           {"device_us", floor.device_us},
           {"limited_by", floor.limited_by},
+          {"formula", floor.formula},
+          {"source", source},
           {"wire_us", floor.wire_us},
           {"memory_us", floor.memory_us},
           {"put_gbps", floor.rates.put_gbps},
@@ -168,7 +170,7 @@ Json floor_json(const CaseFloor& floor) {
 }
 
 Json entry(const CaseResult& result, Op op, const ContextInfo& context, const RunOptions& options,
-           const FloorsFile* floors) {
+           const Floors* floors) {
   const Case& which = result.which;
   const OpResult* found = find_op(result, op);
   const CaseStatus status = op_status(result, op);
@@ -189,7 +191,7 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
           {"bytes", bytes_json(found)},
           {"bandwidth_gbps", bandwidth_json(found)},
           {"load", load_json(result.load)},
-          {"floor", floor ? floor_json(*floor) : Json(nullptr)},
+          {"floor", floor ? floor_json(*floor, floors->source()) : Json(nullptr)},
           {"floor_ratio", floor ? Json(floor_ratio(*found, *floor)) : Json(nullptr)},
           {"correctness", correctness_json(found)},
           {"trial_p50_us", timed ? Json(trial_medians(*found, options.iters)) : Json(nullptr)},
@@ -201,7 +203,7 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
 }  // namespace
 
 nlohmann::ordered_json benchmark_entries(const CaseResult& result, const ContextInfo& context,
-                                         const RunOptions& options, const FloorsFile* floors) {
+                                         const RunOptions& options, const Floors* floors) {
   Json entries = Json::array();
   for (const Op op : result.which.ops) {
     entries.push_back(entry(result, op, context, options, floors));

@@ -19,7 +19,7 @@ inline constexpr int kSchemaVersion = 1;
 /// One entry of `benchmarks` for each op the case asks for, measured or not; with floors, if any.
 nlohmann::ordered_json benchmark_entries(const CaseResult& result, const ContextInfo& context,
                                          const RunOptions& options,
-                                         const FloorsFile* floors = nullptr);
+                                         const Floors* floors = nullptr);
 
 /// One entry of `context.transports`.
 nlohmann::ordered_json to_json(const TransportSummary& transport);

@@ -199,7 +199,7 @@ ResultWriter::ResultWriter(fs::path path, ContextInfo context, RunOptions option
       context_(std::move(context)),
       options_(std::move(options)) {}
 
-void ResultWriter::put(const CaseResult& result, const FloorsFile* floors) {
+void ResultWriter::put(const CaseResult& result, const Floors* floors) {
   ResultDocument::put(benchmark_entries(result, context_, options_, floors), result.errors);
 }
 

@@ -61,7 +61,7 @@ class ResultWriter : public ResultDocument {
   ResultWriter(std::filesystem::path path, ContextInfo context, RunOptions options);
 
   /// In place of what fewer trials of the case had given.
-  void put(const CaseResult& result, const FloorsFile* floors = nullptr);
+  void put(const CaseResult& result, const Floors* floors = nullptr);
 
  private:
   ContextInfo context_;

@@ -15,6 +15,7 @@
 #include "bench/report.hpp"
 #include "bench/report_table.hpp"
 #include "bench/routing_trace.hpp"
+#include "bench/run_floors.hpp"
 #include "bench/runner.hpp"
 #include "bench/samples_writer.hpp"
 #include "bench/session.hpp"
@@ -39,10 +40,21 @@ class RunReport final : public Report {
     collectively(world, [&] {
       if (world.rank() != 0) return;
       // What may be refused comes before what leaves a file behind.
-      if (!options.floors_path.empty()) floors_.emplace(options.floors_path, context);
+      if (!options.floors_path.empty() && !options.measures_floors()) {
+        floors_ = read_floors(options.floors_path, context);
+      }
       if (!options.samples_path.empty()) samples_.emplace(options);
       writer_.emplace(result_path(options), context, options);
       table_.emplace(context, options, num_cases);
+    });
+  }
+  /// In place of a file's.
+  void use(const MeasuredFloors& measured) {
+    collectively(world(), [&] {
+      floors_ = measured.floors;
+      for (const ErrorRecord& error : measured.errors) {
+        if (writer_) writer_->add(error);
+      }
     });
   }
   void begin(const Case& one, int trial) {
@@ -74,7 +86,7 @@ class RunReport final : public Report {
  private:
   ResultDocument* document() override { return writer_ ? &*writer_ : nullptr; }
 
-  std::optional<FloorsFile> floors_;
+  std::optional<Floors> floors_;
   std::optional<SamplesWriter> samples_;
   std::optional<ResultWriter> writer_;
   std::optional<TablePrinter> table_;
@@ -145,7 +157,9 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
 
   const Session session = start_session(world, node, options);
   Device& device = *session.chosen.device;
-  SymmetricHeap heap(world, device, heap_bytes(cases, options),
+  const auto floors = plan_run_floors(world, *session.launcher, options);
+  if (world.rank() == 0) fmt::print("{}", describe_heap_of_floors(cases, options, floors));
+  SymmetricHeap heap(world, device, heap_bytes(cases, options, floors),
                      mapped_peers(cases, nodes, world.rank()));
 
   const Run run{.world = world,
@@ -161,8 +175,14 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
     connection.use(settings_of(cases.front(), options));
   }
   RunReport report(world, session.context, options, cases.size());
-  return connection.run_to_the_end(
-      report, [&] { return run_cases(run, cases, connection, report); });
+  return connection.run_to_the_end(report, [&] {
+    if (floors) {
+      const MeasuredFloors measured = measure_floors(run, cases, connection, floors->layout);
+      report.use(measured);
+      if (measured.code != ExitCode::kOk) return measured.code;
+    }
+    return run_cases(run, cases, connection, report);
+  });
 }
 
 }  // namespace llep

@@ -11,6 +11,7 @@ PlannedProbes plan_probes(const ProbeAxes& axes) {
   layout.num_ranks = axes.num_ranks;
   layout.num_warps = axes.num_warps;
   layout.chunk_bytes = axes.chunk_bytes;
+  layout.window_bytes = kExchangeBytes;
   for (const std::uint64_t bytes : axes.sizes) {
     const auto at_once = static_cast<std::uint64_t>(layout.most_at_once(bytes));
     layout.window_bytes = std::max(layout.window_bytes, at_once * bytes);

@@ -8,6 +8,9 @@
 
 namespace llep {
 
+/// What ranks send each other in an exchange. There is always room for one.
+inline constexpr std::uint64_t kExchangeBytes = 16 * 1024;
+
 /// Where the messages of probes lie in the symmetric heap, and how they are shared out among warps;
 /// the same on every rank.
 ///
@@ -53,6 +56,15 @@ struct ProbeLayout {
   }
   /// Messages that may be under way at once.
   constexpr int most_at_once(std::uint64_t bytes) const { return num_warps / num_sharing(bytes); }
+
+  /// The same with smaller chunks: such a message is shared by up to so many warps.
+  constexpr ProbeLayout shared_by(int warps, std::uint64_t bytes) const {
+    const auto of_each = (bytes / 16 + static_cast<std::uint64_t>(warps) - 1) /
+                         static_cast<std::uint64_t>(warps) * 16;
+    ProbeLayout layout = *this;
+    if (of_each < chunk_bytes) layout.chunk_bytes = static_cast<std::uint32_t>(of_each);
+    return layout;
+  }
 };
 
 struct ProbeAxes {

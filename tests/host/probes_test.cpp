@@ -2,109 +2,17 @@
 // The probes of `llep floors`, ranks as threads: the right words and bytes, over ipc and over a
 // fifo with an in-process wire; and what ends them.
 #include <algorithm>
-#include <functional>
-#include <memory>
+#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
-#include "bench/probes.hpp"
-#include "common/exec/host_device.hpp"
-#include "common/thread_communicator.hpp"
-#include "tests/host/loop_wire.hpp"
-#include "transport/fifo/fifo_transport.hpp"
-#include "transport/ipc/ipc_transport.hpp"
+#include "tests/host/probe_ranks.hpp"
 
 namespace llep {
 namespace {
 
-#if defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kTimeoutNs = 60'000'000'000;
-#else
-constexpr std::uint64_t kTimeoutNs = 15'000'000'000;
-#endif
-
-/// Messages of one chunk, of several, and of more than there are warps (four).
-const std::vector<std::uint64_t> kSizes = {0, 16, 128, 272, 1024};
-constexpr std::uint32_t kChunkBytes = 128;
-
-struct RigSetup {
-  int num_ranks = 2;
-  bool fifo = false;  // over a LoopWire, every rank a node of its own
-  int num_proxies = 1;
-  int channels_per_peer = 1;
-  std::uint32_t depth = 8;
-};
-
-std::unique_ptr<Transport> make(const RigSetup& setup, const Communicator& world) {
-  if (!setup.fifo) return std::make_unique<IpcTransport>();
-  FifoOptions options{.wire = "loop",
-                      .make_wires = loop_wires(),
-                      .near = std::vector<bool>(static_cast<std::size_t>(world.size())),
-                      .num_proxies = setup.num_proxies,
-                      .channels_per_peer = setup.channels_per_peer,
-                      .depth = setup.depth,
-                      .naps = true};
-  options.near[static_cast<std::size_t>(world.rank())] = true;
-  return std::make_unique<FifoTransport>(options);
-}
-
-/// One rank with a connected transport.
-struct Rank {
-  Rank(Communicator& comm, const RigSetup& setup)
-      : world(comm),
-        device(comm.rank(), {.num_blocks = 2, .warps_per_block = 2}),
-        launcher(make_launcher(device)),
-        plan(plan_probes({.num_ranks = comm.size(),
-                          .num_warps = launcher->num_warps(),
-                          .chunk_bytes = kChunkBytes,
-                          .sizes = kSizes})),
-        heap(comm, device, plan.fields.total_bytes(),
-             std::vector<bool>(static_cast<std::size_t>(comm.size()), true)),
-        transport(make(setup, comm)) {
-    device.faults().timeout_ns = kTimeoutNs;
-    nodes.of_rank.resize(static_cast<std::size_t>(comm.size()));
-    transport->connect(world, heap);
-  }
-  ~Rank() {
-    try {
-      transport->disconnect(world);
-    } catch (const Error&) {
-    }
-  }
-
-  RankContext context() {
-    return {.world = world,
-            .device = device,
-            .launcher = *launcher,
-            .transport = *transport,
-            .heap = heap,
-            .nodes = nodes};
-  }
-  const ProbeLayout& layout() const { return plan.layout; }
-  std::uint64_t word(std::uint64_t words, int source, int warp) const {
-    std::uint64_t offset = layout().word(words, source, warp);
-    return *reinterpret_cast<const std::uint64_t*>(heap.base() + offset);
-  }
-
-  Communicator& world;
-  HostDevice device;
-  std::unique_ptr<Launcher> launcher;
-  PlannedProbes plan;
-  SymmetricHeap heap;
-  std::unique_ptr<Transport> transport;
-  Nodes nodes;
-};
-
-void with_ranks(const RigSetup& setup, const std::function<void(Rank&)>& body) {
-  run_ranks(setup.num_ranks, [&](Communicator& world) {
-    Rank rank(world, setup);
-    body(rank);
-    world.barrier();
-  });
-}
+using namespace probe_ranks;
 
 TEST(ProbeLayout, shares_messages_out) {
   const ProbeLayout layout =
@@ -123,7 +31,7 @@ TEST(ProbeLayout, shares_messages_out) {
     EXPECT_EQ(layout.num_sharing(one.bytes), one.sharing) << one.bytes;
     EXPECT_EQ(layout.most_at_once(one.bytes), one.at_once) << one.bytes;
   }
-  EXPECT_EQ(layout.window_bytes, 1024U);
+  EXPECT_EQ(layout.window_bytes, kExchangeBytes);
   EXPECT_GE(layout.word(layout.answered, 0, 0), layout.word(layout.arrived, 2, 3) + 8);
   EXPECT_GE(layout.words_end(), layout.word(layout.answered, 2, 3) + 8);
   EXPECT_GE(layout.windows, layout.messages + layout.window_bytes);
@@ -137,12 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
                     RigSetup{
                         .num_ranks = 3, .fifo = true, .num_proxies = 2, .channels_per_peer = 3},
                     RigSetup{.fifo = true, .channels_per_peer = 2, .depth = 512}),
-    [](const auto& one) {
-      const RigSetup& s = one.param;
-      return std::to_string(s.num_ranks) + (s.fifo ? "_fifo" : "_ipc") +
-             std::to_string(s.num_proxies) + std::to_string(s.channels_per_peer) + "_depth" +
-             std::to_string(s.depth);
-    });
+    name_of);
 
 /// Two launches: the second goes on with the epochs of the first.
 TEST_P(Probes, ping_pong_leaves_the_last_epoch_and_the_partners_bytes) {
@@ -232,7 +135,7 @@ TEST_P(Probes, all_are_measured_and_verified) {
     ProbeLoop loop(context, watchdog, options, rank.layout());
     ProbeProgress progress;
     std::vector<Probe> probes = wire_probes(context, rank.layout(), options, progress);
-    const auto num_wire_probes = static_cast<std::size_t>(rank.world.size() - 1 + 3 * 4);
+    const auto num_wire_probes = static_cast<std::size_t>(rank.world.size() - 1 + 3 * 4 + 1);
     EXPECT_EQ(probes.size(), num_wire_probes);
     for (Probe& probe : ring_probes(context, progress)) probes.push_back(std::move(probe));
     EXPECT_EQ(probes.size() > num_wire_probes, GetParam().fifo);
@@ -261,7 +164,10 @@ TEST(ProbeLoop, finds_a_wrong_byte) {
     const RankContext context = rank.context();
     ProbeLoop loop(context, watchdog, options, rank.layout());
     ProbeProgress progress;
-    Probe probe = wire_probes(context, rank.layout(), options, progress).back();  // all to all
+    std::vector<Probe> probes = wire_probes(context, rank.layout(), options, progress);
+    Probe& probe = *std::find_if(probes.begin(), probes.end(), [](const Probe& one) {
+      return one.floor.probe == ProbeKind::kPutStream && !one.floor.to;  // all to all
+    });
     if (rank.world.rank() == 1) {
       probe.launch = [&rank, launch = probe.launch](int num_rounds) {
         launch(num_rounds);

@@ -125,7 +125,7 @@ stopped() {
 curated_results() {
   local file
   for file in "$source_dir"/results/*.json; do
-    case $file in
+    case $(basename "$file") in
       *schema.json) ;;
       *floors*) valid floors.schema.json "$file" ;;
       *) valid "$file" ;;
@@ -243,50 +243,6 @@ config() { # NAME RANKS [option...]: one of ours, as it is
   valid r.json
   json 'd["complete"] and all(b["status"] == "ok" and b["correctness"]["passed"] is True
                               for b in d["benchmarks"])'
-}
-
-floors() {
-  need_python
-  run 0 -np 2 "$llep" floors --device host --transport ipc,fifo --sizes 8,16,4K,64K --iters 2 \
-    --json r.json
-  says out '^host executor \(timings are not GPU timings\), 2 ranks on 1 node, ipc, 2 samples' \
-    '^flag +0 <-> 1 ' '^put_stream +all +65536 .* ok$' '^fifo_rate +512 +1 +8 +128 ' \
-    '^results: r.json$'
-  [ "$(awk '{ if (length($0) > 120) n++ } END { print n + 0 }' out)" -eq 0 ] ||
-    fail "lines of more than 120 columns"
-  valid floors.schema.json r.json
-  json 'd["kind"] == "floors" and d["complete"] and d["errors"] == []'
-  json 'all(f["status"] == "ok" and f["samples"] == 2 and f["rounds"] > 1 and
-            f["verified"] is (True if f["probe"].startswith("put_") and f["bytes"] > 8 else None)
-            for f in d["floors"])'
-  json 'len({f["name"] for f in d["floors"]}) == len(d["floors"]) == 2 * (1 + 3 * 4) + 2 * 5 + 2'
-  json '[f["name"] for f in d["floors"] if f["transport"] == "local"] ==
-        ["empty_launch/local/R2/all", "local_copy/local/R2/all/67108864"]'
-  json 'all((f["us_min"] is None) != (f["per_second_max"] is None) for f in d["floors"])'
-  json 'd["context"]["arguments"]["sizes"] == ["8", "16", "4K", "64K"]'
-  # What runs are compared with.
-  run 0 -np 2 "$llep" floors --device host --transport ipc --sizes 16K --iters 2 --json floors.txt
-  run 0 -np 2 "$llep" run "${small[@]}" --transport ipc,fifo --floors floors.txt --json r.json
-  valid r.json
-  says out '^  combine: [0-9.]+ x its floor of [0-9.]+ us, limited by '
-  json 'all((b["floor"] is None) == (b["transport"] == "fifo") for b in d["benchmarks"])'
-  json 'all(abs(b["floor_ratio"] * b["floor"]["host_us"] / b["latency_us"]["cross_rank_max"]["p50"] - 1)
-            < 1e-9 for b in d["benchmarks"] if b["floor"])'
-  rm r.json
-  complains 2 'results file floors.txt: world_size is 2 there, 3 in this run' -np 3 "$llep" run \
-    --device host -t 4 -d 256 -k 2 -e 6 --floors floors.txt --json r.json
-  # A list goes on without what cannot be had; alone it ends the command.
-  run 0 -np 3 "$llep" floors --device host --transport ipc,hybrid-fifo --ranks-per-node 2 \
-    --sizes 8 --iters 1 --json r.json
-  valid floors.schema.json r.json
-  json '[f["transport"] for f in d["floors"] if f["status"] == "skipped"] == ["ipc"]'
-  json '{(f["from"], f["to"]) for f in d["floors"] if f["probe"] == "put_latency"} == {(0, 1), (0, 2)}'
-  rm r.json
-  complains 5 'transport ipc: the ranks run on 2 nodes' -np 2 "$llep" floors --device host \
-    --transport ipc --ranks-per-node 1 --json r.json
-  complains 2 '--sizes: ' -np 2 "$llep" floors --sizes 12 --json r.json
-  complains 2 'rank 1 was given another command' -np 1 "$llep" floors --device host : \
-    -np 1 "$llep" run --device host
 }
 
 # --- faults made on purpose ----------------------------------------------------------------------

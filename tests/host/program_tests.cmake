@@ -20,11 +20,12 @@ set(long_fifo_matrix 1 4 5 6 7)
 set(long_hybrid_matrix 7)
 set(cases
   schema stopped routings fresh_routing verbose default_place help_and_version
-  dry_run sources floors
+  dry_run sources
   corrupt_dispatch corrupt_combine misroute drop_dispatch drop_combine delay hang kill_rank
   fifo_drop fifo_stall fifo_full fifo_kill fifo_paths fifo_refused list
   bad_values bad_routings different_options unavailable no_room half_room unwritable)
 set(measuring_cases modes fresh clocks overlap trials gates)
+set(floors_cases floors pairs floors_file floors_measure)
 if(LLEP_SANITIZE)
   # They see each process by itself, and few ranks show them all the code there is.
   set(full_matrix)
@@ -37,6 +38,7 @@ if(LLEP_SANITIZE)
   set(cases schema stopped verbose corrupt_dispatch misroute drop_combine hang no_room fifo_full
     fifo_paths)
   set(measuring_cases fresh overlap)
+  set(floors_cases floors_measure)
 endif()
 # llep_add_matrix_tests(name LABEL label RANKS n... [REDUCED --reduced] [OPTIONS argument...])
 function(llep_add_matrix_tests name)
@@ -72,11 +74,13 @@ foreach(case IN LISTS cases)
   llep_add_program_test(program.${case} TIMEOUT 90
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> ${case})
 endforeach()
-foreach(case IN LISTS measuring_cases)
-  llep_add_program_test(program.${case} TIMEOUT 90
-    COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> ${case})
-  set_property(TEST program.${case} APPEND PROPERTY
-    ENVIRONMENT PROGRAM_CASES=${CMAKE_CURRENT_LIST_DIR}/measuring_cases.sh)
+foreach(group measuring floors)
+  foreach(case IN LISTS ${group}_cases)
+    llep_add_program_test(program.${case} TIMEOUT 90
+      COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> ${case})
+    set_property(TEST program.${case} APPEND PROPERTY
+      ENVIRONMENT PROGRAM_CASES=${CMAKE_CURRENT_LIST_DIR}/${group}_cases.sh)
+  endforeach()
 endforeach()
 llep_add_program_test(results.valid TIMEOUT 30
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> curated_results)

@@ -21,7 +21,8 @@ Json probe(const char* transport, const char* name, const Json& bytes, const Jso
           {"bytes", bytes},         {"to", to},          {"us_min", us},   {"gbps_max", gbps}};
 }
 
-/// 100 GB/s out, 2 us a flag, 6 us an exchange, 1000 GB/s in local memory, 3 us a launch.
+/// 100 GB/s out, 2 us a flag, 6 us a message of 16 KiB in place of an exchange, 1000 GB/s in local
+/// memory, 3 us a launch.
 Json floors_document() {
   return {{"schema_version", 1},
           {"kind", "floors"},
@@ -37,8 +38,8 @@ Json floors_document() {
             probe("ipc", "put_stream", 1 << 20, 1, 0.0, 400.0)}}};
 }
 
-FloorsFile read(const Json& document) {
-  return FloorsFile(TemporaryResult(document.dump()).path(), make_context());
+Floors read(const Json& document) {
+  return read_floors(TemporaryResult(document.dump()).path(), make_context());
 }
 
 Case make_case(int num_tokens = 128) {
@@ -85,6 +86,36 @@ TEST(CaseFloor, OfFewTokensIsAnExchange) {
   EXPECT_STREQ(floor(31)->limited_by, "exchange");
   EXPECT_DOUBLE_EQ(floor(32)->device_us, 0.1 + 0.01 + 2.0);
   EXPECT_STREQ(floor(32)->limited_by, "launch");
+}
+
+/// The best way of sharing it out, whether a message alone takes longer or not.
+TEST(CaseFloor, TakesTheExchangeThatWasMeasured) {
+  const OpResult op = make_op_of(Op::kCombine, 10, 10);
+  for (const double us : {4.0, 9.0}) {
+    Json document = floors_document();
+    document["floors"].push_back(probe("ipc", "exchange", 16384, nullptr, us + 1, 0.0));
+    document["floors"].push_back(probe("ipc", "exchange", 16384, nullptr, us, 0.0));
+    const auto floor = floor_of(op, make_case(8), read(document));
+    EXPECT_DOUBLE_EQ(floor->rates.exchange_us, us);
+    EXPECT_DOUBLE_EQ(floor->device_us, us);
+  }
+}
+
+TEST(CaseFloor, SaysHowItWasAddedUp) {
+  const auto formula = [](Op op, Phases phases, Mode mode, int num_tokens) {
+    Case one = make_case(num_tokens);
+    one.phases = phases;
+    one.mode = mode;
+    return floor_of(make_op_of(op, 10, 10), one, read(floors_document()))->formula;
+  };
+  EXPECT_EQ(formula(Op::kDispatch, Phases::kFused, Mode::kPaired, 128),
+            "wire_us + memory_us + 1 * flag_us + 1 * launch_us");
+  EXPECT_EQ(formula(Op::kCombine, Phases::kSplit, Mode::kPaired, 128),
+            "wire_us + memory_us + 1 * flag_us + 2 * launch_us");
+  EXPECT_EQ(formula(Op::kPair, Phases::kFused, Mode::kChained, 128),
+            "wire_us + memory_us + 2 * flag_us");
+  EXPECT_EQ(formula(Op::kPair, Phases::kFused, Mode::kPaired, 8),
+            "2 * exchange_us + 1 * launch_us");
 }
 
 TEST(CaseFloor, CountsTheLaunchesThatTheClockSees) {
@@ -140,7 +171,7 @@ std::string complaint(const Json& document) {
   return "(none)";
 }
 
-TEST(FloorsFile, IsOfThisHardware) {
+TEST(Floors, AreOfThisHardware) {
   Json document = floors_document();
   EXPECT_EQ(complaint(document), "(none)");
   document["context"]["world_size"] = 4;
@@ -154,6 +185,7 @@ TEST(FloorsFile, IsOfThisHardware) {
             "devices is [\"NVIDIA H200\",\"NVIDIA H100\"] there, "
             "[\"NVIDIA H200\",\"NVIDIA H200\"] in this run");
   document = floors_document();
+  EXPECT_EQ(read(floors_document()).source(), "llep_AreOfThisHardware.json");  // without its folder
   document.erase("kind");
   EXPECT_EQ(complaint(document), "kind is \"run\", but only results of llep floors can be read");
 }

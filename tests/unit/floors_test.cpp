@@ -44,6 +44,8 @@ TEST(FloorsOptions, are_those_of_run_that_mean_the_same_and_sizes) {
   EXPECT_EQ(options.fifo_depth, 512);
   EXPECT_EQ(options.timeout_ms, 50.0);
   EXPECT_EQ(floors({}).sizes.size(), 12U);
+  EXPECT_FALSE(floors({}).pairs);
+  EXPECT_TRUE(floors({"--pairs"}).pairs);
   const auto json = to_json(options);
   EXPECT_EQ(json["sizes"], nlohmann::ordered_json({"8", "48", "4K", "16M"}));
   EXPECT_FALSE(json.contains("num-tokens"));
@@ -94,6 +96,17 @@ Floor ring() {
           .round_us = {300.0}};
 }
 
+Floor exchange() {
+  return {.transport = "ipc",
+          .probe = ProbeKind::kExchange,
+          .num_ranks = 4,
+          .bytes = 16384,
+          .num_warps = 16,
+          .num_rounds = 10,
+          .round_us = {6.0, 5.0, 7.0},
+          .passed = true};
+}
+
 TEST(Floor, says_only_what_its_probe_measures) {
   EXPECT_EQ(floor_name(ping_pong()), "put_latency/ipc/R4/0-3/16");
   EXPECT_EQ(trip_us(ping_pong())->best, 1.25);
@@ -107,6 +120,9 @@ TEST(Floor, says_only_what_its_probe_measures) {
   EXPECT_EQ(floor_name(ring()), "fifo_rate/fifo/R4/depth512/p2/w1056/b32");
   EXPECT_DOUBLE_EQ(per_second(ring())->p50, 112.64e6);
   EXPECT_FALSE(gbps(ring()));
+  EXPECT_EQ(floor_name(exchange()), "exchange/ipc/R4/all/16384/w16");
+  EXPECT_EQ(trip_us(exchange())->best, 5.0);
+  EXPECT_FALSE(per_second(exchange()));
 }
 
 // As wide as the table, which is wider than our sources.
@@ -115,6 +131,7 @@ constexpr const char* kGolden =
 R"(probe            ranks         bytes    us min    us p50  GB/s max  GB/s p50   M/s max   M/s p50 check
 put_latency      0 <-> 3          16      1.25      1.50         -         -         -         - ok
 put_stream       all            1000         -         -      2.00      1.00      2.00      1.00 FAILED
+exchange         all w16       16384      5.00      6.00         -         -         -         - ok
 probe             depth   rings  warps  batch    us min    us p50   M/s max   M/s p50
 fifo_rate           512       2   1056     32         -         -    112.64    112.64
 skipped: transport ipc: the ranks run on 2 nodes
@@ -123,8 +140,8 @@ skipped: transport ipc: the ranks run on 2 nodes
 
 TEST(FloorsTable, has_columns_for_messages_and_for_rings) {
   const std::string text =
-      floors_header(false) + floors_row(ping_pong()) + floors_row(stream()) + floors_header(true) +
-      floors_row(ring()) +
+      floors_header(false) + floors_row(ping_pong()) + floors_row(stream()) +
+      floors_row(exchange()) + floors_header(true) + floors_row(ring()) +
       floors_row({.transport = "ipc", .skipped = "transport ipc: the ranks run on 2 nodes"});
   EXPECT_EQ(text, kGolden);
   Floor wide = stream();
@@ -134,18 +151,20 @@ TEST(FloorsTable, has_columns_for_messages_and_for_rings) {
 }
 
 TEST(FloorsJson, unknown_is_null) {
-  const auto latency = floor_entry(ping_pong(), make_context());
+  const auto latency = floor_entry(ping_pong(), ExecutorKind::kCuda);
   EXPECT_EQ(latency["us_min"], 1.25);
   EXPECT_EQ(latency["samples"], 3);
   EXPECT_TRUE(latency["gbps_p50"].is_null());
   EXPECT_TRUE(latency["ring"].is_null());
+  EXPECT_TRUE(latency["warps"].is_null());
+  EXPECT_EQ(floor_entry(exchange(), ExecutorKind::kCuda)["warps"], 16);
   EXPECT_EQ(latency["verified"], true);
-  const auto all = floor_entry(stream(), make_context());
+  const auto all = floor_entry(stream(), ExecutorKind::kCuda);
   EXPECT_TRUE(all["from"].is_null());
   EXPECT_TRUE(all["us_min"].is_null());
   EXPECT_EQ(all["status"], "failed");
-  EXPECT_EQ(floor_entry(ring(), make_context())["ring"]["depth"], 512);
-  const auto skipped = floor_entry({.transport = "ipc", .skipped = "no"}, make_context());
+  EXPECT_EQ(floor_entry(ring(), ExecutorKind::kCuda)["ring"]["depth"], 512);
+  const auto skipped = floor_entry({.transport = "ipc", .skipped = "no"}, ExecutorKind::kCuda);
   EXPECT_EQ(skipped["status"], "skipped");
   EXPECT_TRUE(skipped["probe"].is_null());
 }

@@ -141,7 +141,7 @@ TEST(RowBytes, FollowTheWire) {
 
 TEST(Context, AnonymousHoldsNoNames) {
   RunOptions options;
-  options.json_path = "/home/somebody/x.json";
+  options.json_path = options.floors_path = options.samples_path = "/home/somebody/x.json";
   options.routings = {parse_routing("trace:/home/somebody/x.npy"), parse_routing("local")};
   EXPECT_NE(to_json(make_context(), options).dump().find("secret-node"), std::string::npos);
   options.anonymous = true;
@@ -151,6 +151,8 @@ TEST(Context, AnonymousHoldsNoNames) {
     EXPECT_EQ(text.find(hidden), std::string::npos) << hidden;
   }
   EXPECT_EQ(context["arguments"]["routing"], Json({"trace:x.npy", "local"}));
+  options.floors_path = "measure";
+  EXPECT_EQ(to_json(make_context(), options)["arguments"]["floors"], "measure");
   EXPECT_TRUE(context["hosts"].is_null());
   EXPECT_EQ(context["environment"]["UCX_TLS"], "tcp");
   EXPECT_EQ(context["world_size"], 2);
