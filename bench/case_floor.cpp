@@ -49,7 +49,7 @@ std::string key_of(const std::string& transport, bool atomic) {
 
 /// Launches that the host clock of an op sees: those of a chain hide behind the ops before.
 int num_launches(const Case& one, Op op) {
-  if (one.mode != Mode::kPaired) return 0;
+  if (is_chain(one.mode)) return 0;
   return one.phases == Phases::kSplit && op != Op::kPair ? 2 : 1;
 }
 
@@ -147,13 +147,22 @@ double floor_ratio(const OpResult& op, const CaseFloor& floor) {
   return summarize(max_over_ranks(op.us)).p50 / floor.host_us;
 }
 
+std::optional<double> device_floor_ratio(const OpResult& op, const CaseFloor& floor) {
+  if (op.device_us.empty()) return std::nullopt;
+  return summarize(max_over_ranks(op.device_us)).p50 / floor.device_us;
+}
+
 std::string floor_lines(const CaseResult& result, const Floors& floors) {
   std::string text;
   for (const OpResult& op : result.ops) {
     const auto floor = measured(op) ? floor_of(op, result.which, floors) : std::nullopt;
     if (!floor) continue;
-    text += fmt::format("  {}: {:.2f} x its floor of {:.2f} us, limited by {}\n", to_string(op.op),
+    text += fmt::format("  {}: {:.2f} x its floor of {:.2f} us, limited by {}", to_string(op.op),
                         floor_ratio(op, *floor), floor->host_us, floor->limited_by);
+    const auto on_device = device_floor_ratio(op, *floor);
+    text += on_device ? fmt::format("; device clock {:.2f} x {:.2f} us\n", *on_device,
+                                    floor->device_us)
+                      : "\n";
   }
   return text;
 }

@@ -193,6 +193,8 @@ Json entry(const CaseResult& result, Op op, const ContextInfo& context, const Ru
           {"load", load_json(result.load)},
           {"floor", floor ? floor_json(*floor, floors->source()) : Json(nullptr)},
           {"floor_ratio", floor ? Json(floor_ratio(*found, *floor)) : Json(nullptr)},
+          {"device_floor_ratio",
+           floor ? or_null(device_floor_ratio(*found, *floor)) : Json(nullptr)},
           {"correctness", correctness_json(found)},
           {"trial_p50_us", timed ? Json(trial_medians(*found, options.iters)) : Json(nullptr)},
           {"slowest_counts", timed ? Json(slowest_counts(*found)) : Json(nullptr)},

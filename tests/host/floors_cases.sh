@@ -67,6 +67,8 @@ pairs() {
 adds_up() {
   json 'all(abs(eval(b["floor"]["formula"], dict(b["floor"])) / b["floor"]["host_us"] - 1) < 1e-9
             for b in d["benchmarks"] if b["floor"])'
+  json 'all(abs(b["device_floor_ratio"] * b["floor"]["device_us"] / b["latency_us"]["device"]["p50"] - 1)
+            < 1e-9 for b in d["benchmarks"] if b["floor"])'
   json 'all(abs(b["floor_ratio"] * b["floor"]["host_us"] / b["latency_us"]["cross_rank_max"]["p50"] - 1)
             < 1e-9 for b in d["benchmarks"] if b["floor"])'
 }
@@ -77,7 +79,7 @@ floors_file() {
   run 0 -np 2 "$llep" run "${small[@]}" --op dispatch,combine,pair --transport ipc,fifo \
     --floors floors.txt --json r.json
   valid r.json
-  says out '^  combine: [0-9.]+ x its floor of [0-9.]+ us, limited by '
+  says out '^  combine: [0-9.]+ x its floor of [0-9.]+ us, limited by [a-z]+; device clock [0-9.]+ x [0-9.]+ us$'
   json 'all((b["floor"] is None) == (b["transport"] == "fifo") for b in d["benchmarks"])'
   json 'all(b["floor"]["source"] == "floors.txt" for b in d["benchmarks"] if b["floor"])'
   # The best exchange of the file.

@@ -64,7 +64,11 @@ TEST(CaseFloor, AddsUpWhatTheHardwareTakes) {
   EXPECT_DOUBLE_EQ(floor->host_us, 15.0 + 4.0 + 2.0 + 3.0);
   EXPECT_STREQ(floor->limited_by, "wire");
   // Medians of 10 and 20 us.
-  EXPECT_DOUBLE_EQ(floor_ratio(make_op(Op::kDispatch, 2), *floor), 10.0 / 24.0);
+  OpResult op = make_op(Op::kDispatch, 2);
+  EXPECT_DOUBLE_EQ(floor_ratio(op, *floor), 10.0 / 24.0);
+  EXPECT_FALSE(device_floor_ratio(op, *floor));
+  op.device_us = {{42, 1}, {1, 84}};
+  EXPECT_DOUBLE_EQ(*device_floor_ratio(op, *floor), 42.0 / 21.0);
 }
 
 TEST(CaseFloor, IsThatOfTheSlowestRank) {
@@ -109,6 +113,8 @@ TEST(CaseFloor, SaysHowItWasAddedUp) {
     return floor_of(make_op_of(op, 10, 10), one, read(floors_document()))->formula;
   };
   EXPECT_EQ(formula(Op::kDispatch, Phases::kFused, Mode::kPaired, 128),
+            "wire_us + memory_us + 1 * flag_us + 1 * launch_us");
+  EXPECT_EQ(formula(Op::kDispatch, Phases::kFused, Mode::kFresh, 128),
             "wire_us + memory_us + 1 * flag_us + 1 * launch_us");
   EXPECT_EQ(formula(Op::kCombine, Phases::kSplit, Mode::kPaired, 128),
             "wire_us + memory_us + 1 * flag_us + 2 * launch_us");
