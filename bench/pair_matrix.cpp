@@ -28,7 +28,7 @@ bool is_flag(const Floor& floor) { return floor.probe == ProbeKind::kFlag; }
 
 /// In six columns.
 std::string number(double v) {
-  return fmt::format("{:.{}f}", v, v < 1.0 ? 3 : v < 100.0 ? 2 : v < 1e4 ? 1 : 0);
+  return fmt::format("{:.{}f}", v, v < 0.1 ? 4 : v < 1.0 ? 3 : v < 100.0 ? 2 : v < 1e4 ? 1 : 0);
 }
 
 std::vector<Cell> cells_of(const std::vector<Floor>& pairs) {

@@ -38,6 +38,24 @@ floors() {
     -np 1 "$llep" run --device host
 }
 
+# Of three ranks, of ipc and then of fifo: flags, streams of 4096 bytes.
+matrices_hold_the_files_numbers() {
+  python3 - <<'END'
+import json, re
+rows = [line.split()[1:] for line in open("out") if re.match(r"^ +[0-2]( +([0-9.]+|-)){3}$", line)]
+seen = [None if cell == "-" else float(cell) for row in rows for cell in row]
+best = {(f["transport"], f["probe"], f["from"], f["to"]): f["us_min"] or f["gbps_max"]
+        for f in json.load(open("r.json"))["floors"]
+        if f["to"] is not None and (f["probe"] == "flag" or f["bytes"] == 4096)}
+want = [best.get((transport, probe, a, b)) or best.get((transport, probe, b, a))
+        for transport in ("ipc", "fifo") for probe in ("flag", "put_stream")
+        for a in range(3) for b in range(3)]
+assert len(seen) == len(want)
+for cell, value in zip(seen, want):
+    assert cell == value if value is None else abs(cell - value) < max(value / 100, 1e-4), (cell, value)
+END
+}
+
 # Every pair of ranks: as a matrix for people, as entries for programs.
 pairs() {
   need_python
@@ -56,6 +74,7 @@ pairs() {
     [ "$(grep -Ec "^$row$" out)" -eq 4 ] || fail "not in two matrices a transport: '$row'"
   done
   says out '^flag, us one way, the best of 1 samples$' '^put_stream, 4096 bytes, GB/s, '
+  matrices_hold_the_files_numbers || fail "a matrix says something else than r.json"
   # The flags' own lines are the matrix; other sizes keep theirs.
   ! grep -Eq '^flag +0 <->' out || fail "flags are told twice"
   says out '^put_stream +0 -> 1 +2097152 '

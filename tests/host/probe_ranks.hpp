@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -50,6 +51,11 @@ inline std::unique_ptr<Transport> make(const RigSetup& setup, const Communicator
   return std::make_unique<FifoTransport>(options);
 }
 
+/// A word that peers or proxies may still write.
+inline std::uint64_t load(const std::uint64_t* word) {
+  return std::atomic_ref(const_cast<std::uint64_t&>(*word)).load(std::memory_order_acquire);
+}
+
 /// One rank with a connected transport.
 struct Rank {
   Rank(Communicator& comm, const RigSetup& setup)
@@ -85,7 +91,7 @@ struct Rank {
   const ProbeLayout& layout() const { return plan.layout; }
   std::uint64_t word(std::uint64_t words, int source, int warp) const {
     std::uint64_t offset = layout().word(words, source, warp);
-    return *reinterpret_cast<const std::uint64_t*>(heap.base() + offset);
+    return load(reinterpret_cast<const std::uint64_t*>(heap.base() + offset));
   }
 
   Communicator& world;

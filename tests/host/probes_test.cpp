@@ -2,7 +2,6 @@
 // The probes of `llep floors`, ranks as threads: the right words and bytes, over ipc and over a
 // fifo with an in-process wire; and what ends them.
 #include <algorithm>
-#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
@@ -235,10 +234,6 @@ TEST(ProbeLoop, a_proxy_that_stands_still_or_ends_is_told_of) {
       EXPECT_EQ(outcome.errors[0].phase, broken ? "transport" : "fifo: drain");
     });
   }
-}
-
-std::uint64_t load(const std::uint64_t* word) {
-  return std::atomic_ref(const_cast<std::uint64_t&>(*word)).load(std::memory_order_acquire);
 }
 
 TEST(RingProbe, every_descriptor_is_complete_at_the_end) {
