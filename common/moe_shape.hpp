@@ -27,6 +27,11 @@ struct MoeShape {
   constexpr std::int64_t capacity() const {
     return static_cast<std::int64_t>(num_ranks) * max_tokens;
   }
+  /// From the one after `rank` on in a circle, `distance` < num_ranks places.
+  constexpr int rank_after(int rank, int distance) const {
+    const int next = rank + 1 + distance;
+    return next < num_ranks ? next : next - num_ranks;
+  }
   constexpr int num_scales() const { return hidden / kScaleGroup; }
 
   friend constexpr bool operator==(const MoeShape&, const MoeShape&) = default;

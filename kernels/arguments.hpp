@@ -66,6 +66,7 @@ struct CombineArgs {
   Books books;
   Bf16* out = nullptr;   // [num_tokens, hidden]
   int part_vecs = 0;     // 8-column vectors of a row that one warp reduces at a time
+  Divisor parts;         // of a row
   int dropped_entry = -1;  // fault injection: this book entry's row is sent but not signalled
 };
 

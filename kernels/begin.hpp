@@ -25,7 +25,7 @@ struct Begins {
     wire.signal(
         warp, num_ranks,
         [&](int i) {
-          return Destination{.peer = (rank + 1 + i) % num_ranks,
+          return Destination{.peer = layout.shape.rank_after(rank, i),
                              .offset = layout.begin_word(words, parity(epoch), rank)};
         },
         epoch);

@@ -63,7 +63,7 @@ LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
       [&](int k) {
         if ((valid >> k & 1U) == 0) return Awaited{};
         const auto expert = static_cast<int>(selected[k]);
-        const int owner = shape.owner(expert);
+        const int owner = layout.local_experts.quotient(expert);
         return Awaited{.word = wire.words(owner, layout.combine_word(parity, token, k)),
                        .peer = owner,
                        .expert = expert,
@@ -71,7 +71,7 @@ LLEP_DEVICE void reduce_part(Warp& warp, const W& wire, const CombineArgs& args,
       },
       epoch, WaitPhase::kCombineRow);
   const auto heap_of = [&](int k) {
-    return wire.arrivals(shape.owner(static_cast<int>(selected[k])), 0);
+    return wire.arrivals(layout.local_experts.quotient(static_cast<int>(selected[k])), 0);
   };
   // Found out once for all selections: what a lane asked for each of its loads would cost more than
   // the loads.
@@ -113,7 +113,7 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& a
 
   if constexpr (sends(kHalves)) {
     // Every rank starts with the rows of the rank after it, so that not all send to one.
-    const int offset = args.books.first_entry[(args.rank + 1) % shape.num_ranks];
+    const int offset = args.books.first_entry[shape.rank_after(args.rank, 0)];
     // A signal waits for all that its multiprocessor is writing: with few rows under way at once,
     // each is known to have arrived soon after it has, and the other warps reduce meanwhile.
     const int most_senders = warp.num_warps() > 1 ? warp.num_warps() / 2 : 1;
@@ -132,11 +132,12 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const CombineArgs& a
     wire.flush(warp);
   }
   if constexpr (receives(kHalves)) {
-    const int parts = divide_up(shape.hidden / kVecColumns, args.part_vecs);
+    const Divisor& parts = args.parts;
     const int stride = warp.num_blocks() * warp.num_warps();
     const int me = (warp.num_warps() - 1 - warp.index()) * warp.num_blocks() + warp.block();
-    for (int unit = me; unit < args.in.num_tokens * parts; unit += stride) {
-      reduce_part(warp, wire, args, epoch, unit / parts, unit % parts * args.part_vecs);
+    for (int unit = me; unit < args.in.num_tokens * parts.value(); unit += stride) {
+      reduce_part(warp, wire, args, epoch, parts.quotient(unit),
+                  parts.remainder(unit) * args.part_vecs);
     }
     if (me == 0) begins.wait(warp, wire, epoch);
     wire.drain(warp);

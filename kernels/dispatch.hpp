@@ -16,7 +16,7 @@ namespace llep::dispatch {
 template <Halves kHalves, DispatchDtype kDtype, class Warp, class Pipe, class W>
   requires Wire<W, Warp, Pipe>
 LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& args) {
-  const int parts = args.layout.num_parts;
+  const Divisor& parts = args.layout.parts;
   const int num_routings = routing_items(args.layout);
   const Begins begins{.layout = args.layout,
                       .words = args.layout.dispatch_begins,
@@ -24,7 +24,7 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& 
                       .phase = WaitPhase::kDispatchBegin};
   const std::uint64_t epoch = begin_op<kHalves>(warp, args.state);
   const bool apart = kHalves == Halves::kBoth && warp.num_warps() > 1;
-  const int num_parts = args.in.num_tokens * parts;
+  const int num_parts = args.in.num_tokens * parts.value();
   const SendShare share(num_routings + num_parts + 1, warp.num_blocks(),
                         apart ? warp.num_warps() / 2 : warp.num_warps());
   const int first_receiver = apart ? share.num_senders() : 0;
@@ -36,7 +36,8 @@ LLEP_DEVICE void run(Warp& warp, Pipe& pipe, const W& wire, const DispatchArgs& 
       if (part < 0) {
         send_routing(warp, wire, args, epoch, item);
       } else if (part < num_parts) {
-        send_part<kDtype>(warp, pipe, wire, args, epoch, part / parts, part % parts);
+        send_part<kDtype>(warp, pipe, wire, args, epoch, parts.quotient(part),
+                          parts.remainder(part));
       } else {
         begins.send(warp, wire, epoch);
       }

@@ -8,11 +8,21 @@
 /// Dispatch, receive half: from all routings every block derives where rows go, by itself.
 namespace llep::dispatch {
 
-/// This rank's number for a global expert; -1: another rank's, or none.
-constexpr int local_expert(const MoeShape& shape, int rank, int expert) {
-  const int local = expert - rank * shape.num_local_experts();
-  return expert >= 0 && local >= 0 && local < shape.num_local_experts() ? local : -1;
-}
+/// A rank's experts.
+struct LocalExperts {
+  int first;
+  int num;
+
+  constexpr static LocalExperts of(const EpLayout& layout, int rank) {
+    const int num = layout.local_experts.value();
+    return {.first = rank * num, .num = num};
+  }
+  /// The rank's number for a global expert; -1: another rank's, or none.
+  constexpr int index_of(int expert) const {
+    const int local = expert - first;
+    return expert >= 0 && local >= 0 && local < num ? local : -1;
+  }
+};
 
 /// Shared memory of a block in the receive half, behind OpStart.
 ///   first [num_ranks][L]  rows of expert e before source s; before the prefix: rows from s
@@ -29,11 +39,11 @@ struct Placement {
            static_cast<std::uint32_t>(sizeof(std::uint32_t));
   }
   template <class Warp>
-  LLEP_DEVICE static Placement in(Warp& warp, const MoeShape& shape) {
+  LLEP_DEVICE static Placement in(Warp& warp, const EpLayout& layout) {
     auto* words = reinterpret_cast<std::uint32_t*>(warp.shared() + sizeof(OpStart));
     return {.first = words,
-            .count = words + shape.num_experts,
-            .rows = words + shape.num_experts + shape.num_local_experts()};
+            .count = words + layout.shape.num_experts,
+            .rows = words + layout.shape.num_experts + layout.local_experts.value()};
   }
 };
 
@@ -53,22 +63,24 @@ LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
                             const Placement& placement) {
   const EpLayout& layout = args.layout;
   const MoeShape& shape = layout.shape;
-  const int num_local = shape.num_local_experts();
-  const auto pairs = static_cast<int>(layout.routing_pairs);
+  const auto own = LocalExperts::of(layout, args.rank);
+  const Divisor& pairs = layout.pairs;
   const int num_entries = shape.max_tokens * shape.num_topk;  // of one source
   const int parity = static_cast<int>(epoch & 1);
   warp.team_for_each(team, shape.num_experts, [&](int i) { placement.first[i] = 0; });
   warp.team_sync(team);
   warp.collect(
-      team, shape.num_ranks * pairs,
-      [&](int i) { return routing_from(wire, layout, parity, i / pairs) + i % pairs; },
-      [&](int i) { return Awaited{.peer = i / pairs}; }, epoch, WaitPhase::kDispatchRouting,
+      team, shape.num_ranks * pairs.value(),
+      [&](int i) {
+        return routing_from(wire, layout, parity, pairs.quotient(i)) + pairs.remainder(i);
+      },
+      [&](int i) { return Awaited{.peer = pairs.quotient(i)}; }, epoch, WaitPhase::kDispatchRouting,
       [&](int i, const TaggedPair& pair) {
-        std::uint32_t* rows = placement.first + i / pairs * num_local;
+        std::uint32_t* rows = placement.first + pairs.quotient(i) * own.num;
         for (int j = 0; j < kPairEntries; ++j) {
-          if (i % pairs * kPairEntries + j >= num_entries) continue;  // padding
+          if (pairs.remainder(i) * kPairEntries + j >= num_entries) continue;  // padding
           const int expert = entry_of(pair, j);
-          const int local = local_expert(shape, args.rank, expert);
+          const int local = own.index_of(expert);
           if (local >= 0) Warp::fetch_add(&rows[local], 1U);
         }
       });
@@ -77,10 +89,11 @@ LLEP_DEVICE void count_rows(Warp& warp, const Team& team, const W& wire,
 
 /// Turns counts into places.
 template <class Warp>
-LLEP_DEVICE void place_rows(Warp& warp, const Team& team, const MoeShape& shape,
+LLEP_DEVICE void place_rows(Warp& warp, const Team& team, const EpLayout& layout,
                             const Placement& placement) {
-  const int num_local = shape.num_local_experts();
-  for (int source = warp.index() - team.first; source < shape.num_ranks;
+  const int num_ranks = layout.shape.num_ranks;
+  const int num_local = layout.local_experts.value();
+  for (int source = warp.index() - team.first; source < num_ranks;
        source += team.num_warps) {
     const int rows = warp.sum(num_local, [&](int e) {
       return static_cast<int>(placement.first[source * num_local + e]);
@@ -90,7 +103,7 @@ LLEP_DEVICE void place_rows(Warp& warp, const Team& team, const MoeShape& shape,
   warp.team_sync(team);
   warp.team_for_each(team, num_local, [&](int e) {
     std::uint32_t before = 0;
-    for (int source = 0; source < shape.num_ranks; ++source) {
+    for (int source = 0; source < num_ranks; ++source) {
       const std::uint32_t rows = placement.first[source * num_local + e];
       placement.first[source * num_local + e] = before;
       before += rows;
@@ -111,7 +124,7 @@ template <class Warp>
 LLEP_DEVICE void write_counts(Warp& warp, const Team& team, const DispatchArgs& args,
                               const Placement& placement) {
   const MoeShape& shape = args.layout.shape;
-  const int num_local = shape.num_local_experts();
+  const int num_local = args.layout.local_experts.value();
   const int stride = warp.num_blocks() * team.num_warps;
   // From the other end than rows are received: the first row's warp has enough to do.
   const int first = stride - (warp.index() - team.first + 1) * warp.num_blocks() + warp.block();

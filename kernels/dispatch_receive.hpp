@@ -32,16 +32,18 @@ LLEP_DEVICE Arrival<Warp> read_arrival(Warp& warp, const W& wire, const Dispatch
                                        int parity, int unit) {
   const EpLayout& layout = args.layout;
   const MoeShape& shape = layout.shape;
-  const int sent = unit / layout.slots_per_token;  // (source, token), other ranks' first
-  Arrival<Warp> arrival{.source = (args.rank + 1 + sent / shape.max_tokens) % shape.num_ranks,
-                        .token = sent % shape.max_tokens,
-                        .copy = unit % layout.slots_per_token};
+  const int sent = layout.slots.quotient(unit);  // (source, token), other ranks' first
+  const int distance = layout.tokens.quotient(sent);
+  Arrival<Warp> arrival{.source = shape.rank_after(args.rank, distance),
+                        .token = layout.tokens.remainder(sent),
+                        .copy = layout.slots.remainder(unit)};
   arrival.routing = routing_from(wire, layout, parity, arrival.source);
   const int first = arrival.token * shape.num_topk;
+  const auto own = LocalExperts::of(args.layout, args.rank);
   arrival.experts = warp.lanes(shape.num_topk, [&](int k) {
     const int entry = first + k;
-    return local_expert(shape, args.rank,
-                        entry_of(arrival.routing[entry / kPairEntries], entry % kPairEntries));
+    return own.index_of(
+        entry_of(arrival.routing[entry / kPairEntries], entry % kPairEntries));
   });
   arrival.local = warp.bits(
       shape.num_topk, [&](int k) { return arrival.experts[k] >= 0 ? 1U << k : 0U; });
@@ -59,7 +61,8 @@ LLEP_DEVICE int derive_rows(Warp& warp, const DispatchArgs& args, const Placemen
   const MoeShape& shape = args.layout.shape;
   const auto capacity = static_cast<int>(shape.capacity());
   const int num_entries = arrival.token * shape.num_topk;
-  const std::uint32_t* first = placement.first + arrival.source * shape.num_local_experts();
+  const auto own = LocalExperts::of(args.layout, args.rank);
+  const std::uint32_t* first = placement.first + arrival.source * own.num;
   const auto earlier_of_token = warp.earlier_equal(arrival.experts);
   int num_local_entries = 0;
   for (std::uint32_t left = arrival.mine; left != 0;) {
@@ -75,7 +78,7 @@ LLEP_DEVICE int derive_rows(Warp& warp, const DispatchArgs& args, const Placemen
           const TaggedPair entries = arrival.routing[i];
           for (int j = 0; j < kPairEntries; ++j) {
             if (i * kPairEntries + j >= num_entries) continue;
-            const int expert = local_expert(shape, args.rank, entry_of(entries, j));
+            const int expert = own.index_of(entry_of(entries, j));
             for (int s = 0; s < kAtOnce; ++s) sums.at[s] += expert == experts[s] ? 1 : 0;
             sums.at[kAtOnce] += expert >= 0 ? 1 : 0;
           }
@@ -117,17 +120,18 @@ LLEP_DEVICE void store_scales(Warp& warp, const DispatchArgs& args, const Arriva
   const EpLayout& layout = args.layout;
   const auto capacity = static_cast<int>(layout.shape.capacity());
   const int num_scales = layout.shape.num_scales();
-  const int groups = layout.part_columns() / kScaleGroup;
+  const Divisor& groups = layout.part_groups;
   for (std::uint32_t left = arrival.mine; left != 0; left &= left - 1) {
     const int row = arrival.rows.get(warp, lowest_bit(left));
     float* to = args.out.packed_recv_scales +
-                static_cast<std::size_t>(row / capacity * num_scales) *
+                static_cast<std::size_t>(layout.capacity.quotient(row) * num_scales) *
                     static_cast<std::size_t>(capacity) +
-                row % capacity;
+                layout.capacity.remainder(row);
     warp.for_each(num_scales, [&](int g) {
       const auto* of_part = reinterpret_cast<const float*>(
-          staged + static_cast<std::uint32_t>(g / groups) * layout.part_scale_bytes);
-      to[static_cast<std::size_t>(g) * static_cast<std::size_t>(capacity)] = of_part[g % groups];
+          staged + static_cast<std::uint32_t>(groups.quotient(g)) * layout.part_scale_bytes);
+      to[static_cast<std::size_t>(g) * static_cast<std::size_t>(capacity)] =
+          of_part[groups.remainder(g)];
     });
   }
   warp.sync();
@@ -190,7 +194,7 @@ LLEP_DEVICE void receive_row(Warp& warp, Pipe& pipe, const W& wire, const Dispat
                         .source = arrival.source,
                         .token = arrival.token,
                         .copy = arrival.copy};
-  const int expert = args.rank * layout.shape.num_local_experts() +
+  const int expert = args.rank * layout.local_experts.value() +
                      arrival.experts.get(warp, lowest_bit(arrival.mine));
   if (wait_for_row(warp, wire, args, epoch, place, expert)) {
     expand_row<kDtype>(warp, pipe, wire.arrivals(place.source, layout.dispatch_row(place)), args,
@@ -202,9 +206,9 @@ template <DispatchDtype kDtype, class Warp, class Pipe, class W>
 LLEP_DEVICE void receive(Warp& warp, Pipe& pipe, const Team& team, const W& wire,
                          const DispatchArgs& args, std::uint64_t epoch) {
   const EpLayout& layout = args.layout;
-  const Placement placement = Placement::in(warp, layout.shape);
+  const Placement placement = Placement::in(warp, layout);
   count_rows(warp, team, wire, args, epoch, placement);
-  place_rows(warp, team, layout.shape, placement);
+  place_rows(warp, team, layout, placement);
   write_counts(warp, team, args, placement);
   const int units = static_cast<int>(layout.shape.capacity()) * layout.slots_per_token;
   const int stride = warp.num_blocks() * team.num_warps;

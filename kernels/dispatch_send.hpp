@@ -33,7 +33,7 @@ LLEP_DEVICE void send_routing(Warp& warp, const W& wire, const DispatchArgs& arg
       shape.num_ranks,
       [&](int p) {
         return Destination{
-            .peer = (args.rank + 1 + p) % shape.num_ranks,
+            .peer = shape.rank_after(args.rank, p),
             .offset = layout.routing_of(static_cast<int>(epoch & 1), args.rank) +
                       static_cast<std::uint64_t>(first) * sizeof(TaggedPair)};
       },
@@ -60,12 +60,11 @@ LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const Dispatch
                       .bytes = layout.part_bytes,
                       .home = layout.dispatch_part(own, part)};
   if constexpr (kDtype == DispatchDtype::kBf16) row.begin(warp, pipe);
-  const int num_local = layout.shape.num_local_experts();
   const std::int64_t* selected = args.in.topk_idx + token * num_topk;
   const auto owners = warp.lanes(num_topk, [&](int k) {
     const std::int64_t expert = selected[k];
     const bool routed = expert >= 0 && expert < layout.shape.num_experts;
-    return routed ? static_cast<int>(expert) / num_local : -1;
+    return routed ? layout.local_experts.quotient(static_cast<int>(expert)) : -1;
   });
   const auto copies = warp.earlier_equal(owners);
   const auto peer = [&](int k) { return copies[k] < layout.slots_per_token ? owners[k] : -1; };

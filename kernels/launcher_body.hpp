@@ -120,6 +120,7 @@ class LauncherOn final : public Launcher {
   template <class W>
   void combine_over(Halves halves, const W& wire, CombineArgs args) {
     args.part_vecs = part_vecs(args.in.num_tokens, args.layout.shape.hidden);
+    args.parts = Divisor(divide_up(args.layout.shape.hidden / kVecColumns, args.part_vecs));
     const GridShape grid = grid_for(args.layout.combine_row_bytes(), sizeof(OpStart));
     switch (halves) {
       case Halves::kSend:

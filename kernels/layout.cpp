@@ -35,6 +35,13 @@ EpLayout sizes_of(const EpAxes& axes) {
   }
   layout.routing_pairs =
       static_cast<std::uint32_t>(divide_up(axes.shape.max_tokens * axes.shape.num_topk, 4));
+  layout.local_experts = Divisor(axes.shape.num_local_experts());
+  layout.capacity = Divisor(static_cast<int>(axes.shape.capacity()));
+  layout.tokens = Divisor(axes.shape.max_tokens);
+  layout.slots = Divisor(layout.slots_per_token);
+  layout.parts = Divisor(layout.num_parts);
+  layout.pairs = Divisor(static_cast<int>(layout.routing_pairs));
+  layout.part_groups = Divisor(layout.part_columns() / kScaleGroup);
   return layout;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "common/axes.hpp"
+#include "common/divisor.hpp"
 #include "common/exec/row_ops.hpp"
 #include "common/moe_shape.hpp"
 #include "transport/field_list.hpp"
@@ -39,6 +40,15 @@ struct EpLayout {
   std::uint32_t part_bytes = 0;        // of its columns
   std::uint32_t part_scale_bytes = 0;  // padded to 16; bf16: 0
   std::uint32_t routing_pairs = 0;     // TaggedPair of one source, four selections each
+
+  // What kernels divide by.
+  Divisor local_experts;  // of a rank
+  Divisor capacity;
+  Divisor tokens;         // max_tokens
+  Divisor slots;          // slots_per_token
+  Divisor parts;          // num_parts
+  Divisor pairs;          // routing_pairs
+  Divisor part_groups;    // groups of columns with one scale in a part
 
   std::uint64_t routing = 0;
   std::uint64_t dispatch_words = 0;

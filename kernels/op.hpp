@@ -60,10 +60,9 @@ LLEP_DEVICE std::uint64_t begin_op(Warp& warp, const OpState& state) {
 class SendShare {
  public:
   /// Of the block's first warps, at most `most`, as many send as its share keeps busy.
-  LLEP_DEVICE SendShare(int num_items, int num_blocks, int most)
-      : num_items_(num_items),
-        num_senders_(divide_up(num_items, num_blocks) < most ? divide_up(num_items, num_blocks)
-                                                             : most) {}
+  LLEP_DEVICE SendShare(int num_items, int num_blocks, int most) : num_items_(num_items) {
+    while (num_senders_ < most && num_senders_ * num_blocks < num_items) ++num_senders_;
+  }
 
   LLEP_DEVICE int num_senders() const { return num_senders_; }
 
@@ -75,20 +74,27 @@ class SendShare {
         return Warp::fetch_max(&state.claims[item], epoch) != epoch ? 1 : 0;
       }) != 0;
     };
-    const int step = num_senders_ * warp.num_blocks();
-    for (int item = warp.index() * warp.num_blocks() + warp.block(); item < num_items_;
-         item += step) {
-      if (mine(item)) f(item);
-    }
-    if (state.claims == nullptr) return;
-    for (int item = 0; item < num_items_; ++item) {
-      if (mine(item)) f(item);
+    // One loop for its share and then for what nobody has claimed: f is most of a kernel's code.
+    bool own = true;
+    int step = num_senders_ * warp.num_blocks();
+    int item = warp.index() * warp.num_blocks() + warp.block();
+    for (;;) {
+      if (item < num_items_) {
+        if (mine(item)) f(item);
+        item += step;
+      } else if (own && state.claims != nullptr) {
+        own = false;
+        step = 1;
+        item = 0;
+      } else {
+        return;
+      }
     }
   }
 
  private:
   int num_items_;
-  int num_senders_;
+  int num_senders_ = 0;
 };
 
 }  // namespace llep

@@ -74,10 +74,12 @@ class Warp {
 
   template <class F>
   __device__ __forceinline__ void for_each(int n, F f) {
+#pragma unroll 1
     for (int i = lane(); i < n; i += 32) f(i);
   }
   template <class F>
   __device__ __forceinline__ void team_for_each(const Team& team, int n, F f) {
+#pragma unroll 1
     for (int i = static_cast<int>(threadIdx.x) - team.first * 32; i < n; i += team.num_warps * 32) {
       f(i);
     }
@@ -85,12 +87,14 @@ class Warp {
   template <class F>
   __device__ __forceinline__ int sum(int n, F f) const {
     int total = 0;
+#pragma unroll 1
     for (int i = lane(); i < n; i += 32) total += f(i);
     return __reduce_add_sync(kAllLanes, total);
   }
   template <int N, class F>
   __device__ __forceinline__ Sums<N> sums(int n, F f) const {
     Sums<N> totals;
+#pragma unroll 1
     for (int i = lane(); i < n; i += 32) f(i, totals);
 #pragma unroll
     for (int j = 0; j < N; ++j) totals.at[j] = __reduce_add_sync(kAllLanes, totals.at[j]);
@@ -99,6 +103,7 @@ class Warp {
   template <class F>
   __device__ __forceinline__ std::uint32_t bits(int n, F f) const {
     std::uint32_t all = 0;
+#pragma unroll 1
     for (int i = lane(); i < n; i += 32) all |= f(i);
     return __reduce_or_sync(kAllLanes, all);
   }
@@ -119,6 +124,7 @@ class Warp {
   __device__ __forceinline__ bool wait_all(int n, F awaited, std::uint64_t epoch,
                                            WaitPhase phase) {
     bool ok = true;
+#pragma unroll 1
     for (int i = lane(); i < n; i += 32) {
       const Awaited what = awaited(i);
       if (what.word != nullptr && !reached(ptx::load_acquire_sys(what.word), epoch)) {
@@ -137,9 +143,11 @@ class Warp {
   __device__ __forceinline__ void signal(int n, F word, std::uint64_t epoch) {
     __syncwarp();
     if (lane() == 0) ptx::fence_acq_rel_sys();
+#pragma unroll 1
     for (int first = 0; first < n; first += 32) {
       const int i = first + lane();
       std::uint64_t* mine = i < n ? word(i) : nullptr;
+#pragma unroll 1
       for (unsigned left = __ballot_sync(kAllLanes, mine != nullptr); left != 0;
            left &= left - 1) {
         const auto to = __shfl_sync(kAllLanes, reinterpret_cast<std::uint64_t>(mine),
@@ -165,6 +173,7 @@ class Warp {
         word = tagged(static_cast<std::uint32_t>(word), epoch);
       }
     }
+#pragma unroll 1
     for (int p = 0; p < num_targets; ++p) {
       TaggedPair* to = target(p);
       if (to == nullptr) continue;
@@ -185,6 +194,7 @@ class Warp {
                                           std::uint64_t epoch, WaitPhase phase, F f) {
     constexpr int kInFlight = 4;
     const int stride = team.num_warps * 32;
+#pragma unroll 1
     for (int first = static_cast<int>(threadIdx.x) - team.first * 32; first < n;
          first += kInFlight * stride) {
       TaggedPair pairs[kInFlight];
@@ -237,6 +247,7 @@ class Warp {
     const std::uint64_t value = values[lane()];
     std::uint64_t deadline = 0;
     std::uint64_t seen = 0;
+#pragma unroll 1
     for (int polls = 1;; ++polls) {
       if (mine) seen = look(lane());
       const unsigned arrived = __ballot_sync(kAllLanes, mine && reached(seen, value));
@@ -271,8 +282,8 @@ class Warp {
   }
 
   /// See host_executor.hpp.
-  __device__ __forceinline__ void fail(const Awaited& what, std::uint64_t expected,
-                                       WaitPhase phase, std::uint64_t seen) const {
+  __device__ __noinline__ void fail(const Awaited& what, std::uint64_t expected, WaitPhase phase,
+                                    std::uint64_t seen) const {
     if (atomicCAS(faults_.raised, 0U, 1U) != 0U) return;
     FaultRecord& record = *faults_.record;
     record.rank = faults_.rank;
@@ -332,6 +343,7 @@ class Warp {
     constexpr int kPollsPerLook = 128;
     std::uint64_t deadline = 0;
     std::uint64_t seen = 0;
+#pragma unroll 1
     for (int polls = 1;; ++polls) {
       if (arrived(seen)) return true;
       if (polls % kPollsPerLook != 0) continue;
@@ -444,9 +456,11 @@ class RowPipe {
   __device__ __forceinline__ void store_to(Warp& warp, int n, F to, std::uint32_t bytes,
                                            std::uint32_t first = 0) {
     const auto* from = reinterpret_cast<const Vec16*>(stage_ + first);
+#pragma unroll 1
     for (int base = 0; base < n; base += 32) {
       const int i = base + warp.lane();
       std::byte* mine = i < n ? to(i) : nullptr;
+#pragma unroll 1
       for (unsigned left = __ballot_sync(kAllLanes, mine != nullptr); left != 0;
            left &= left - 1) {
         auto* place = reinterpret_cast<Vec16*>(

@@ -87,7 +87,7 @@ struct SendQueue {
 
   /// Rings all that is marked, here and in the queues that share the register.
   template <class Warp>
-  LLEP_DEVICE void ring() const {
+  [[gnu::noinline]] LLEP_DEVICE void ring() const {
     bool again = true;
     while (again && Warp::exchange_ordered(lock, 1) == 0) {
       const SendQueue* each = this;
@@ -107,7 +107,7 @@ struct SendQueue {
 
   /// Takes over what the adapter has completed. An error ends the device's work.
   template <class Warp>
-  LLEP_DEVICE void poll(const Warp& warp) const {
+  [[gnu::noinline]] LLEP_DEVICE void poll(const Warp& warp) const {
     if (Warp::exchange_ordered(&state->polling, 1) != 0) return;
     const std::uint64_t before = Warp::load_relaxed(&state->consumed);
     std::uint64_t consumed = before;
