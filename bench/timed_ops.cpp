@@ -47,7 +47,7 @@ bool TimedOps::hits(Injection::Kind kind, int iteration, Op op) const {
 }
 
 void TimedOps::inject_before_launch(int iteration, Op op) {
-  if (hits(Injection::Kind::kDelay, iteration, op)) context_.device.delay(options_.inject->us);
+  if (hits(Injection::Kind::kDelay, iteration, op)) compute(options_.inject->us);
   if (hits(Injection::Kind::kDrop, iteration, op)) {
     op == Op::kDispatch ? run_.drop_dispatched_signal() : run_.drop_expert_signal();
   }
@@ -128,6 +128,11 @@ ClockTimes TimedOps::between_marks(Op op, const Work& work) {
           .wall = wall.count()};
 }
 
+/// Keeps the device busy for so long.
+void TimedOps::compute(double us) {
+  context_.launcher.compute({.ns = static_cast<std::uint64_t>(us * 1e3)});
+}
+
 /// Host-observed time of a receive half behind its send half and, if any, compute in between.
 double TimedOps::receive_behind(const std::function<void(Halves)>& op, double compute_us) {
   Device& device = context_.device;
@@ -135,10 +140,7 @@ double TimedOps::receive_behind(const std::function<void(Halves)>& op, double co
   double us = 0;
   attempt([&] {
     op(Halves::kSend);
-    if (compute_us > 0) {
-      context_.launcher.compute({.ns = static_cast<std::uint64_t>(compute_us * 1e3),
-                                 .results = reinterpret_cast<int*>(computed_.get())});
-    }
+    if (compute_us > 0) compute(compute_us);
     device.mark(0);
     op(Halves::kReceive);
     device.mark(1);
@@ -151,10 +153,6 @@ double TimedOps::receive_behind(const std::function<void(Halves)>& op, double co
 /// Of --overlap-us: the op once more without compute between its halves, and once with it.
 void TimedOps::overlap(const std::function<void(Halves)>& op, OpTimes& times) {
   if (options_.overlap_us <= 0) return;
-  attempt([&] {
-    const auto bytes = static_cast<std::size_t>(context_.launcher.num_warps()) * sizeof(int);
-    if (!computed_) computed_ = context_.device.allocate(bytes);
-  });
   times.overlap_receive_us = receive_behind(op, 0);
   times.overlap_exposed_us = receive_behind(op, options_.overlap_us);
 }

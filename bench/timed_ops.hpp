@@ -67,6 +67,7 @@ class TimedOps {
   void flush_l2();
   OpTimes timed(Op op, const Work& send, const Work& receive);
   ClockTimes between_marks(Op op, const Work& work);
+  void compute(double us);
   double receive_behind(const std::function<void(Halves)>& op, double compute_us);
   void overlap(const std::function<void(Halves)>& op, OpTimes& times);
   void dispatch(int iteration);
@@ -86,7 +87,6 @@ class TimedOps {
   DeviceMeeting meeting_;  // of mode `fresh`
   std::uint64_t entered_ns_ = 0;  // of the last op, by this device's clock
   Memory flushed_;  // of --flush-l2
-  Memory computed_;  // of --overlap-us
 };
 
 }  // namespace llep

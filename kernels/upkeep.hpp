@@ -146,22 +146,21 @@ struct CompareRows {
 /// an op.
 struct Compute {
   std::uint64_t ns = 0;
-  int* results = nullptr;  // [num_warps], so that the work is not left out; device memory
 
   template <class Warp, class Pipe>
   LLEP_DEVICE void operator()(Warp& warp, Pipe& /*pipe*/) const {
     constexpr int kStepsPerLook = 64;
+    constexpr int kNeverTheTotal = -1;  // so that the work is not left out
     const std::uint64_t end = Warp::now_ns() + ns;
     int total = 0;
     do {
       const int seed = total;
       total = warp.sum(kMaxLanes, [&](int lane) {
-        std::uint32_t value = static_cast<std::uint32_t>(seed + lane);
+        auto value = static_cast<std::uint32_t>(seed + lane);
         for (int i = 0; i < kStepsPerLook; ++i) value = value * 1664525U + 1013904223U;
         return static_cast<int>(value >> 8);
       });
-    } while (Warp::now_ns() < end);
-    warp.one([&] { results[warp.block() * warp.num_warps() + warp.index()] = total; });
+    } while (Warp::now_ns() < end || total == kNeverTheTotal);
   }
 };
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Whether llep compare is to be believed, with real times on the host executor:
-#   compare_check.sh [LLEP] [COMPARISONS]
+# Whether llep compare is to be believed, with real times on the host executor or on two GPUs:
+#   compare_check.sh [LLEP] [COMPARISONS] [host|cuda]
 # Compares a build with itself: at most one comparison may raise an alarm. Then one side is delayed
-# by half of its own time: every comparison must find that. A side is eight runs, and the sides take
-# turns. How single runs fare, whose trials share the luck of one process, is only reported.
+# by half of its own time, on GPUs by a tenth: every comparison must find that. A side is eight runs,
+# and the sides take turns. How single runs fare, whose trials share the luck of one process, is only reported.
 # Takes minutes; not part of the tests.
 set -euo pipefail
 
 llep=$(realpath "${1:-$(dirname "$0")/../build/release/bin/llep}") comparisons=${2:-20}
+device=${3:-host}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
 export OMPI_MCA_mpi_yield_when_idle=1
@@ -19,13 +20,20 @@ cd "$folder"
 readonly kRuns=8
 readonly kTrials=10
 
+# Half is what two noisy cores let tell apart. On a GPU a delay is a kernel of its own: a launch of
+# some microseconds is part of it, so that the op must not be short.
+case $device in
+  host) load=(-t 64 -d 2048 -k 4 -e 8 --host-blocks 1 --host-warps 1) share=2 ;;
+  cuda) load=(-t 1024 -d 7168 -k 8 -e 256) share=10 ;;
+  *) echo "neither host nor cuda: $device" >&2; exit 2 ;;
+esac
+
 # One case, so that so few runs can tell.
 measure() { # FILE [option...]
   local file=$1
   shift
-  mpirun -np 2 "$llep" run --device host -t 64 -d 2048 -k 4 -e 8 --op dispatch \
-    --host-blocks 1 --host-warps 1 --trials $kTrials --iters 20 --warmup 5 --anonymous \
-    --json "$file" "$@" >log 2>&1 || { cat log; exit 1; }
+  mpirun -np 2 "$llep" run --device "$device" "${load[@]}" --op dispatch --trials $kTrials \
+    --iters 20 --warmup 5 --anonymous --json "$file" "$@" >log 2>&1 || { cat log; exit 1; }
 }
 
 # Exit code of a comparison: 0 or 7; any other ends the check.
@@ -49,7 +57,7 @@ for ((i = 1; i <= comparisons; i++)); do
   for ((run = 1; run <= kRuns; run++)); do
     measure "base$run.json"
     measure "same$run.json"
-    measure "slow$run.json" --inject "delay:rank=0,iter=all,us=$(($(median_us) / 2))"
+    measure "slow$run.json" --inject "delay:rank=0,iter=all,us=$(($(median_us) / share))"
   done
   same=$(compared base?.json --new same?.json)
   slow=$(compared base?.json --new slow?.json)

@@ -4,11 +4,9 @@
 #include <cuda.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <memory>
 #include <new>
-#include <thread>
 
 #include "common/error.hpp"
 #include "common/exec/cuda_pages.hpp"
@@ -244,16 +242,6 @@ std::unique_ptr<RecordedWork> CudaDevice::record(const std::function<void()>& wo
   }
   cuda::check(cudaStreamEndCapture(stream_.get(), &graph), "recording kernels");
   return std::make_unique<Graph>(graph, stream_.get());
-}
-
-void CudaDevice::delay(double us) {
-  const auto sleep = [](void* data) {
-    const std::unique_ptr<double> duration(static_cast<double*>(data));
-    std::this_thread::sleep_for(std::chrono::duration<double, std::micro>(*duration));
-  };
-  auto duration = std::make_unique<double>(us);
-  cuda::check(cudaLaunchHostFunc(stream_.get(), sleep, duration.get()), "queueing a delay");
-  duration.release();
 }
 
 void CudaDevice::use_here() { cuda::check(cudaSetDevice(ordinal_), "selecting a GPU"); }

@@ -50,7 +50,6 @@ class CudaDevice final : public Device {
   void mark(int index) override;
   double elapsed_us(int from, int to) override;
   std::unique_ptr<RecordedWork> record(const std::function<void()>& work) override;
-  void delay(double us) override;
   std::optional<std::string> pci_bus_id() const override;
   int export_dmabuf(std::byte* memory, std::size_t bytes) override;
   void use_here() override;

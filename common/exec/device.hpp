@@ -84,9 +84,6 @@ class Device {
     return nullptr;
   }
 
-  /// Work on the stream that lasts this long and does nothing.
-  virtual void delay(double us) = 0;
-
   /// "0000:3b:00.0"; nothing for the host.
   virtual std::optional<std::string> pci_bus_id() const = 0;
   /// A new file descriptor (dma-buf) by which adapters reach what allocate_pages or allocate_shared

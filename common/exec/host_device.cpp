@@ -176,10 +176,6 @@ double HostDevice::elapsed_us(int from, int to) {
   return static_cast<double>(marks_[to] - marks_[from]) / 1e3;
 }
 
-void HostDevice::delay(double us) {
-  std::this_thread::sleep_for(std::chrono::duration<double, std::micro>(us));
-}
-
 int HostDevice::export_dmabuf(std::byte* /*memory*/, std::size_t /*bytes*/) {
   throw Error(ExitCode::kUnavailable, "exporting memory as dma-buf: the host executor has no "
                                       "device memory; use --mr-mode auto");

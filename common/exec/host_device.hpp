@@ -48,7 +48,6 @@ class HostDevice final : public Device {
   void synchronize() override {}
   void mark(int index) override;
   double elapsed_us(int from, int to) override;
-  void delay(double us) override;
   std::optional<std::string> pci_bus_id() const override { return std::nullopt; }
   int export_dmabuf(std::byte* memory, std::size_t bytes) override;
   void check_adapter_writes() const override {}

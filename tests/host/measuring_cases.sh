@@ -97,6 +97,10 @@ fresh() {
   json '(lambda b: b["entry_skew_us"]["skew"]["max"] >= 300000 and
                    b["latency_us"]["device"]["max"] < b["entry_skew_us"]["skew"]["max"]
         )(d["benchmarks"][0])'
+  run 0 -np 8 "$llep" run "${shape[@]}" -t 3 --iters 3 --warmup 1 --host-blocks 1 --host-warps 2 \
+    --json r.json --mode fresh,chained --op dispatch,combine,pair --check all --transport fifo,hybrid-fifo \
+    --ranks-per-node 4
+  json 'len(d["benchmarks"]) == 12 and all(b["correctness"]["passed"] for b in d["benchmarks"])'
   # One rank meets nobody.
   run 0 -np 1 "$llep" run "${small[@]}" --json r.json --mode fresh
   json 'all(b["entry_skew_us"]["skew"]["max"] == 0 for b in d["benchmarks"])'

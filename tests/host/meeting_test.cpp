@@ -98,6 +98,15 @@ TEST(Meeting, a_rank_that_stays_away_is_named) {
   });
 }
 
+TEST(Compute, lasts_at_least_as_long_as_asked) {
+  HostDevice device(0, {});
+  const auto launcher = make_launcher(device);
+  device.mark(0);
+  launcher->compute({.ns = 2'000'000});
+  device.mark(3);
+  EXPECT_GE(device.elapsed_us(0, 3), 2'000);
+}
+
 TEST(DeviceClock, holds_the_ops_since_it_was_cleared) {
   with_ranks(setup_of(2, false), [](ThreadRank& rank) {
     std::uint64_t before = 0;

@@ -80,6 +80,17 @@ relaxed() {
   json 'all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
 }
 
+modes() {
+  need_python
+  run 0 -np 3 "$llep" run "${small[@]}" --transport ibgda,hybrid-ibgda --ranks-per-node 2 \
+    --mode paired,fresh,chained --phases fused,split --op dispatch,combine,pair --check all \
+    --floors measure --json r.json
+  valid r.json
+  json 'len(d["benchmarks"]) == 2 * 3 * 2 * 3 and
+        all(b["correctness"] == {"passed": True, "checked_iterations": 5} for b in d["benchmarks"]) and
+        all((b["entry_skew_us"] is None) == (b["config"]["mode"] != "fresh") for b in d["benchmarks"])'
+}
+
 # --- faults --------------------------------------------------------------------------------------
 
 # Doorbells that reach nobody: this rank's entries never complete, the peer's waits pass.
