@@ -18,13 +18,12 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 
 readonly kRuns=8
-readonly kTrials=10
 
 # Half is what two noisy cores let tell apart. On a GPU a delay is a kernel of its own: a launch of
 # some microseconds is part of it, so that the op must not be short.
 case $device in
-  host) load=(-t 64 -d 2048 -k 4 -e 8 --host-blocks 1 --host-warps 1) share=2 ;;
-  cuda) load=(-t 1024 -d 7168 -k 8 -e 256) share=10 ;;
+  host) load=(-t 64 -d 2048 -k 4 -e 8 --host-blocks 1 --host-warps 1 --trials 10) share=2 ;;
+  cuda) load=(-t 1024 -d 7168 -k 8 -e 256 --mode fresh --check once --trials 2) share=10 ;;
   *) echo "neither host nor cuda: $device" >&2; exit 2 ;;
 esac
 
@@ -32,7 +31,7 @@ esac
 measure() { # FILE [option...]
   local file=$1
   shift
-  mpirun -np 2 "$llep" run --device "$device" "${load[@]}" --op dispatch --trials $kTrials \
+  mpirun -np 2 "$llep" run --device "$device" "${load[@]}" --op dispatch \
     --iters 20 --warmup 5 --anonymous --json "$file" "$@" >log 2>&1 || { cat log; exit 1; }
 }
 
