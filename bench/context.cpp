@@ -66,11 +66,15 @@ Json note(const ContextInfo& context) {
 }
 
 Json device_json(const RankInfo& rank) {
-  return {{"name", rank.device}, {"uuid", or_null(rank.uuid)}};
+  return {{"name", rank.device},
+          {"uuid", or_null(rank.uuid)},
+          {"pci_bus_id", or_null(rank.pci_bus_id)}};
 }
 
 Json anonymous_device_json(const RankInfo& rank) {
-  return {{"name", rank.device}, {"uuid", nullptr}};
+  Json json = device_json(rank);
+  json["uuid"] = nullptr;
+  return json;
 }
 
 }  // namespace
@@ -113,6 +117,7 @@ nlohmann::ordered_json to_json(const ContextInfo& context, const RunOptions& opt
       {"shared_gpus", context.shared_gpus},
       {"devices", per_rank(context, anonymous ? anonymous_device_json : device_json)},
       {"hosts", anonymous ? Json(nullptr) : hosts},
+      {"nodes", per_rank(context, [](const RankInfo& rank) { return Json(rank.node); })},
       {"placement", per_rank(context, [](const RankInfo& rank) { return Json(rank.placement); })},
       {"cuda_driver", or_null(context.cuda_driver)},
       {"cuda_runtime", or_null(context.cuda_runtime)},

@@ -15,7 +15,9 @@ namespace llep {
 /// One rank's place and device.
 struct RankInfo {
   std::string device = {};               // "NVIDIA H200", "host"
-  std::optional<std::string> uuid = {};  // of a GPU
+  std::optional<std::string> uuid = {};        // of a GPU
+  std::optional<std::string> pci_bus_id = {};  // of a GPU, on its node
+  int node = 0;  // ranks of a node have the same number
   std::string host = {};
   std::string placement = {};  // cpus and why, as the binding reported it
 };

@@ -177,15 +177,19 @@ ContextInfo gather_context(Communicator& world, const NodeInfo& node,
   context.num_nodes = node.num_nodes;
   const auto devices = gather_strings(world, chosen.device->name());
   const auto uuids = gather_strings(world, chosen.uuid.value_or(""));
+  const auto pci_bus_ids = gather_strings(world, chosen.device->pci_bus_id().value_or(""));
   const auto hosts = gather_strings(world, host_name());
   const Placement& placed = chosen.placement;
   const auto placements = gather_strings(
       world, fmt::format("cpus {}: {}", placed.cpuset.empty() ? "unknown" : placed.cpuset,
                          placed.reason));
   for (std::size_t rank = 0; rank < devices.size(); ++rank) {
-    RankInfo info{.device = devices[rank], .uuid = {}, .host = hosts[rank],
+    RankInfo info{.device = devices[rank],
+                  .node = node.nodes[rank],
+                  .host = hosts[rank],
                   .placement = placements[rank]};
     if (!uuids[rank].empty()) info.uuid = uuids[rank];
+    if (!pci_bus_ids[rank].empty()) info.pci_bus_id = pci_bus_ids[rank];
     context.ranks.push_back(info);
   }
 #if LLEP_HAS_CUDA

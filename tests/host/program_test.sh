@@ -95,7 +95,8 @@ schema() {
   json 'd["complete"] and d["errors"] == [] and len(d["benchmarks"]) == 12'
   json 'all(b["correctness"]["passed"] is True and b["correctness"]["checked_iterations"] >= 2
             for b in d["benchmarks"])'
-  json 'd["context"]["executor"] == "host" and d["context"]["world_size"] == 3'
+  json 'd["context"]["executor"] == "host" and d["context"]["world_size"] == 3 and
+        d["context"]["nodes"] == [0, 0, 0]'
   json 'd["context"]["gpu_health"] is None and d["context"]["warnings"] == []'
   # Halves that are launched apart are timed apart.
   json 'all((b["latency_us"]["send"] is not None and b["latency_us"]["receive"]["samples"] == 5) ==

@@ -79,6 +79,8 @@ inline ContextInfo make_context(ExecutorKind executor = ExecutorKind::kCuda) {
     RankInfo info;
     info.device = cuda ? "NVIDIA H200" : "host";
     if (cuda) info.uuid = rank == 0 ? "GPU-aaaa" : "GPU-bbbb";
+    if (cuda) info.pci_bus_id = rank == 0 ? "0000:3b:00.0" : "0000:5e:00.0";
+    info.node = rank;
     info.host = "secret-node";
     info.placement = "cpus 0-3, NUMA node 0";
     context.ranks.push_back(info);

@@ -154,6 +154,9 @@ TEST(Context, AnonymousHoldsNoNames) {
   options.floors_path = "measure";
   EXPECT_EQ(to_json(make_context(), options)["arguments"]["floors"], "measure");
   EXPECT_TRUE(context["hosts"].is_null());
+  EXPECT_EQ(context["nodes"], Json({0, 1}));
+  EXPECT_TRUE(context["devices"][1]["uuid"].is_null());
+  EXPECT_EQ(context["devices"][1]["pci_bus_id"], "0000:5e:00.0");
   EXPECT_EQ(context["environment"]["UCX_TLS"], "tcp");
   EXPECT_EQ(context["world_size"], 2);
 }
