@@ -25,6 +25,8 @@ using Json = nlohmann::ordered_json;
 constexpr double kUsPerByteAtOneGbps = 1e-3;
 /// Below so many tokens an exchange is the floor where it takes longer.
 constexpr int kFewTokens = 32;
+/// Smaller rows take less than an exchange, whose messages have 16 KiB: the 14 KiB of 7168 columns.
+constexpr std::int64_t kLeastRow = 12 * 1024;
 constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
 void need_same(const char* field, const Json& file, const Json& run) {
@@ -131,7 +133,9 @@ std::optional<CaseFloor> floor_of(const OpResult& op, const Case& one, const Flo
   floor.formula = "wire_us + memory_us" + more(num_flags, "flag_us");
   std::vector<std::pair<double, const char*>> parts = {
       {floor.wire_us, "wire"}, {floor.memory_us, "memory"}, {flags_us, "flag"}};
-  if (one.shape.max_tokens < kFewTokens && exchange_us > floor.device_us) {
+  const bool like_exchange = one.shape.max_tokens < kFewTokens &&
+                             row_bytes(Op::kDispatch, one.dtype, one.shape.hidden) >= kLeastRow;
+  if (like_exchange && exchange_us > floor.device_us) {
     floor.device_us = exchange_us;
     floor.formula = fmt::format("{} * exchange_us", num_flags);
     parts = {{exchange_us, "exchange"}};

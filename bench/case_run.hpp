@@ -54,9 +54,10 @@ class CaseRun {
   /// The identity expert of the reference payload; other payloads need none between the ops.
   void apply_expert();
 
-  /// The device clock of the ops that start after it was cleared; see ExpertParallel.
-  void clear_clock() { ep_.clear_clock(); }
-  BlockTimes op_times() const { return ep_.op_times(); }
+  /// The device clocks of ops; see ExpertParallel.
+  void clear_clocks() { ep_.clear_clocks(); }
+  void use_clock(int clock) { ep_.use_clock(clock); }
+  BlockTimes op_times(int clock) const { return ep_.op_times(clock); }
 
   /// The first wrong output of the last ops, whose inputs were filled for `epoch`.
   std::optional<Mismatch> check_dispatch(std::uint64_t epoch);

@@ -136,7 +136,7 @@ std::vector<std::string> different(const ResultFiles& base, const ResultFiles& n
                                        at("/cuda_runtime", "context.cuda_runtime"),
                                        at("/mpi_library", "context.mpi_library")};
   for (const char* option : {"trials", "iters", "warmup", "chain", "check", "seed", "host-blocks",
-                             "host-warps", "inject"}) {
+                             "host-warps", "inject", "flush-l2", "device-clock", "overlap-us"}) {
     conditions.push_back(
         at(fmt::format("/arguments/{}", option), fmt::format("context.arguments.{}", option)));
   }

@@ -5,6 +5,8 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "bench/or_null.hpp"
+
 namespace llep {
 namespace {
 
@@ -20,11 +22,6 @@ constexpr std::array kRecordedVariables = {
 /// Values that may name a device, a user or a folder.
 constexpr std::array kPrivateVariables = {"CUDA_VISIBLE_DEVICES", "LLEP_CONFIG", "LLEP_JSON",
                                          "LLEP_ROUTING", "LLEP_FLOORS", "LLEP_SAMPLES"};
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 Json per_rank(const ContextInfo& context, Json (*show)(const RankInfo&)) {
   Json list = Json::array();

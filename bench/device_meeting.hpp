@@ -12,7 +12,7 @@ namespace llep {
 /// The ranks' device clocks against rank 0's.
 struct ClockOffsets {
   std::vector<std::int64_t> ns = {};  // [num_ranks] how far a rank's is ahead
-  double error_us = 0;                // at most, of any of them: half of its shortest round trip
+  double error_us = 0;                // of the difference of two of them, at most
 };
 
 /// From round trips of one rank with rank 0, as each of them saw them; the shortest one counts.

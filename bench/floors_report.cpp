@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "bench/or_null.hpp"
 #include "bench/pair_matrix.hpp"
 #include "bench/report_table.hpp"
 
@@ -14,11 +15,6 @@ namespace llep {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 Json best(const std::optional<Best>& value) { return value ? Json(value->best) : Json(nullptr); }
 Json median(const std::optional<Best>& value) { return value ? Json(value->p50) : Json(nullptr); }

@@ -8,15 +8,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "bench/or_null.hpp"
+
 namespace llep {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 Json health_json(const GpuHealth& health) {
   const auto& reasons = health.clocks_event_reasons;

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "bench/metrics.hpp"
+#include "bench/or_null.hpp"
 #include "bench/trials.hpp"
 #include "common/statistics.hpp"
 
@@ -14,11 +15,6 @@ namespace llep {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 Json value_json(const ErrorValue& value) {
   if (const auto* number = std::get_if<std::uint64_t>(&value)) return *number;

@@ -55,7 +55,8 @@ std::string slowest_line(const OpResult& op) {
 
 std::string clock_line(const OpResult& op) {
   if (!measured(op)) return "";
-  std::string text = fmt::format("{}: p50 in us: events {}", to_string(op.op), number(median(op.us)));
+  std::string text =
+      fmt::format("{}: p50 in us: events {}", to_string(op.op), number(median(op.us)));
   if (!op.device_us.empty()) text += ", device clock " + number(median(op.device_us));
   if (!op.wall_us.empty()) text += ", wall " + number(median(op.wall_us));
   if (!op.entry_skew_us.empty()) {

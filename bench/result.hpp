@@ -67,7 +67,7 @@ struct OpResult {
   RankSamples receive_us = {}; // of `us`, the receive half; empty: one launch
   RankSamples device_us = {};  // first block in to last block out, by the device's clock
   RankSamples wall_us = {};    // the host's clock, from before the launch until the device is idle
-  std::vector<double> entry_skew_us = {};  // [num_iterations] the last rank's entry after the first's
+  std::vector<double> entry_skew_us = {};  // [num_iterations] from the first rank's to the last's
   double clock_error_us = 0;               // of entry_skew_us, at most
   Overlap overlap = {};
   std::optional<double> cold_us = {};        // first warm-up, maximum over ranks

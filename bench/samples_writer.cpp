@@ -33,7 +33,8 @@ void SamplesWriter::add(const CaseResult& result, int trial) {
     for (std::size_t rank = 0; rank < op.us.size(); ++rank) {
       for (std::size_t i = 0; i < op.us[rank].size(); ++i) {
         fmt::format_to(std::back_inserter(text), "\"{}\",{},{},{},{},{},{}\r\n", name, trial, i,
-                       rank, op.us[rank][i], cell(op.device_us, rank, i), cell(op.wall_us, rank, i));
+                       rank, op.us[rank][i], cell(op.device_us, rank, i),
+                       cell(op.wall_us, rank, i));
       }
     }
   }

@@ -77,7 +77,7 @@ void check_against_ranks(const RunOptions& options, int num_ranks) {
   }
   const bool graphs = listed(options.modes, Mode::kGraph);
   if (graphs && options.inject && options.inject->kind == Injection::Kind::kDrop) {
-    usage_error("--inject drop: a graph replays what it recorded; use --mode paired or chained");
+    usage_error("--inject drop: a graph replays what it recorded; use another --mode");
   }
   if (options.inject && options.inject->rank >= num_ranks) {
     usage_error(

@@ -26,6 +26,8 @@ void TimedLoop::reroute(int iteration) {
 }
 
 void TimedLoop::prepare(int iteration) {
+  run_.clear_clocks();
+  context_.device.synchronize();
   const bool first = iteration == -options_.warmup;
   if (!first && !checks(options_, iteration)) return;
   filled_epoch_ = payload_epoch_++;

@@ -90,19 +90,19 @@ OpTimes TimedOps::timed(Op op, const Work& send, const Work& receive) {
   flush_l2();
   OpTimes times;
   attempt([&] { times.whole = between_marks(op, send); });
+  times.num_clocks = 1;
   if (case_.mode == Mode::kFresh) {
     const ClockOffsets offsets = meeting_.offsets();
-    times.entered_ns = static_cast<std::int64_t>(entered_ns_) -
-                       offsets.ns[static_cast<std::size_t>(context_.world.rank())];
+    times.entered_ns = -offsets.ns[static_cast<std::size_t>(context_.world.rank())];
     times.clock_error_us = offsets.error_us;
   }
   if (!receive) return times;
+  times.num_clocks = 2;
   context_.world.barrier();
   ClockTimes half;
   attempt([&] { half = between_marks(op, receive); });
   times.receive_us = half.host_observed;
   times.whole.host_observed += half.host_observed;
-  times.whole.device += half.device;
   times.whole.wall += half.wall;
   return times;
 }
@@ -110,8 +110,7 @@ OpTimes TimedOps::timed(Op op, const Work& send, const Work& receive) {
 ClockTimes TimedOps::between_marks(Op op, const Work& work) {
   using Clock = std::chrono::steady_clock;
   Device& device = context_.device;
-  run_.clear_clock();
-  device.synchronize();
+  run_.use_clock(num_clocks_++);
   const ProfilerRange range(to_string(op));
   const Clock::time_point start = Clock::now();
   if (case_.mode == Mode::kFresh) meeting_.start(run_.layout().meetings);
@@ -121,11 +120,20 @@ ClockTimes TimedOps::between_marks(Op op, const Work& work) {
   device.synchronize();
   const std::chrono::duration<double, std::micro> wall = Clock::now() - start;
   if (case_.mode == Mode::kFresh) meeting_.collect();
-  const BlockTimes times = run_.op_times();
-  entered_ns_ = times.first_ns;
-  return {.host_observed = device.elapsed_us(0, 1),
-          .device = static_cast<double>(times.last_ns - times.first_ns) / 1e3,
-          .wall = wall.count()};
+  return {.host_observed = device.elapsed_us(0, 1), .wall = wall.count()};
+}
+
+/// What the device's clocks say of the iteration, in the order in which they were used.
+void TimedOps::read_clocks(IterationTimes& times) const {
+  const int num_ops = is_chain(case_.mode) ? options_.chain : 1;
+  int clock = 0;
+  for (OpTimes* op : {&times.dispatch, &times.combine}) {
+    for (int half = 0; half < op->num_clocks; ++half) {
+      const BlockTimes read = run_.op_times(clock++);
+      op->whole.device += static_cast<double>(read.last_ns - read.first_ns) / 1e3 / num_ops;
+      if (half == 0) op->entered_ns += static_cast<std::int64_t>(read.first_ns);
+    }
+  }
 }
 
 /// Keeps the device busy for so long.
@@ -136,7 +144,9 @@ void TimedOps::compute(double us) {
 /// Host-observed time of a receive half behind its send half and, if any, compute in between.
 double TimedOps::receive_behind(const std::function<void(Halves)>& op, double compute_us) {
   Device& device = context_.device;
+  flush_l2();
   context_.world.barrier();
+  run_.use_clock(-1);
   double us = 0;
   attempt([&] {
     op(Halves::kSend);
@@ -192,7 +202,6 @@ OpTimes TimedOps::timed_chain(Op op, int iteration) {
   const auto start = [&] { graph ? graph->launch() : chain(); };
   OpTimes times = timed(op, start, {});
   times.whole.host_observed /= options_.chain;
-  times.whole.device /= options_.chain;
   times.whole.wall /= options_.chain;
   return times;
 }
@@ -241,8 +250,11 @@ IterationTimes TimedOps::time_once(int iteration, bool back_to_back) {
 }
 
 IterationTimes TimedOps::measure(int iteration, bool back_to_back) {
-  return is_chain(case_.mode) ? time_chains(iteration, back_to_back)
-                              : time_once(iteration, back_to_back);
+  num_clocks_ = 0;
+  IterationTimes times = is_chain(case_.mode) ? time_chains(iteration, back_to_back)
+                                              : time_once(iteration, back_to_back);
+  attempt([&] { read_clocks(times); });
+  return times;
 }
 
 }  // namespace llep

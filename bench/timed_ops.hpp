@@ -29,6 +29,7 @@ struct OpTimes {
   double overlap_exposed_us = 0;  // behind compute in between
   std::int64_t entered_ns = 0;    // mode `fresh`: first block in, by rank 0's clock
   double clock_error_us = 0;
+  int num_clocks = 0;             // of the device: one for each half that is timed apart
 };
 struct IterationTimes {
   OpTimes dispatch;  // of a pair: all of it
@@ -67,6 +68,7 @@ class TimedOps {
   void flush_l2();
   OpTimes timed(Op op, const Work& send, const Work& receive);
   ClockTimes between_marks(Op op, const Work& work);
+  void read_clocks(IterationTimes& times) const;
   void compute(double us);
   double receive_behind(const std::function<void(Halves)>& op, double compute_us);
   void overlap(const std::function<void(Halves)>& op, OpTimes& times);
@@ -85,7 +87,7 @@ class TimedOps {
   std::optional<Error> failure_;
   std::map<Op, std::unique_ptr<RecordedWork>> graphs_;
   DeviceMeeting meeting_;  // of mode `fresh`
-  std::uint64_t entered_ns_ = 0;  // of the last op, by this device's clock
+  int num_clocks_ = 0;     // of the device that this iteration has used
   Memory flushed_;  // of --flush-l2
 };
 

@@ -27,8 +27,6 @@ class Divisor {
   }
   constexpr int remainder(int n) const { return n - quotient(n) * by_; }
 
-  friend constexpr bool operator==(const Divisor&, const Divisor&) = default;
-
  private:
   int by_ = 1;
   int shift_ = 31;

@@ -48,7 +48,7 @@ LLEP_DEVICE Arrival<Warp> read_arrival(Warp& warp, const W& wire, const Dispatch
   arrival.local = warp.bits(
       shape.num_topk, [&](int k) { return arrival.experts[k] >= 0 ? 1U << k : 0U; });
   arrival.mine =
-      layout.slots_per_token == 1 ? arrival.local : nth_bit(arrival.local, arrival.copy);
+      layout.slots_per_token() == 1 ? arrival.local : nth_bit(arrival.local, arrival.copy);
   return arrival;
 }
 
@@ -169,7 +169,7 @@ template <class Warp, class W>
 LLEP_DEVICE bool wait_for_row(Warp& warp, const W& wire, const DispatchArgs& args,
                               std::uint64_t epoch, const CopyPlace& place, int expert) {
   return wire.wait(
-      warp, args.layout.num_parts,
+      warp, args.layout.num_parts(),
       [&](int part) {
         return Awaited{.word = wire.words(place.source, args.layout.dispatch_word(place, part)),
                        .peer = place.source,
@@ -210,7 +210,7 @@ LLEP_DEVICE void receive(Warp& warp, Pipe& pipe, const Team& team, const W& wire
   count_rows(warp, team, wire, args, epoch, placement);
   place_rows(warp, team, layout, placement);
   write_counts(warp, team, args, placement);
-  const int units = static_cast<int>(layout.shape.capacity()) * layout.slots_per_token;
+  const int units = static_cast<int>(layout.shape.capacity()) * layout.slots_per_token();
   const int stride = warp.num_blocks() * team.num_warps;
   // Senders of few tokens are the first blocks: the last blocks receive first.
   for (int unit = (warp.index() - team.first + 1) * warp.num_blocks() - 1 - warp.block();

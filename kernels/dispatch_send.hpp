@@ -16,7 +16,7 @@ LLEP_DEVICE void send_routing(Warp& warp, const W& wire, const DispatchArgs& arg
   const EpLayout& layout = args.layout;
   const MoeShape& shape = layout.shape;
   const int first = item * kMostPosted;
-  const int left = static_cast<int>(layout.routing_pairs) - first;
+  const int left = static_cast<int>(layout.routing_pairs()) - first;
   const int num_routed = args.in.num_tokens * shape.num_topk;
   wire.post(
       warp, left < kMostPosted ? left : kMostPosted,
@@ -67,7 +67,7 @@ LLEP_DEVICE void send_part(Warp& warp, Pipe& pipe, const W& wire, const Dispatch
     return routed ? layout.local_experts.quotient(static_cast<int>(expert)) : -1;
   });
   const auto copies = warp.earlier_equal(owners);
-  const auto peer = [&](int k) { return copies[k] < layout.slots_per_token ? owners[k] : -1; };
+  const auto peer = [&](int k) { return copies[k] < layout.slots_per_token() ? owners[k] : -1; };
   const auto place = [&](int k) {
     CopyPlace at = own;
     at.copy = copies[k];

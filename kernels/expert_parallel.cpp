@@ -19,10 +19,10 @@ ExpertParallel::ExpertParallel(Communicator& world, Launcher& launcher, Transpor
   collectively(world, [&] {
     const auto max_tokens = static_cast<std::size_t>(shape.max_tokens);
     const auto most_entries = static_cast<std::size_t>(layout.most_entries());
-    allocate(dispatch_, 1 + layout.routing_pairs + max_tokens *
-                                                   static_cast<std::size_t>(layout.num_parts));
+    allocate(dispatch_, 1 + layout.routing_pairs() + max_tokens *
+                                                   static_cast<std::size_t>(layout.num_parts()));
     allocate(combine_, 1 + most_entries);
-    if (has_clock) clocks_ = device.allocate(num_blocks() * sizeof(BlockClock));
+    if (has_clock) clocks_ = device.allocate(kNumClocks * num_blocks() * sizeof(BlockClock));
     entries_ = device.allocate(most_entries * sizeof(BookEntry));
     first_entry_ =
         device.allocate((static_cast<std::size_t>(shape.num_ranks) + 1) * sizeof(std::int32_t));
@@ -45,21 +45,28 @@ void ExpertParallel::allocate(Kind& kind, std::size_t most_items) {
 OpState ExpertParallel::state(const Kind& kind) const {
   return {.blocks = reinterpret_cast<BlockEpochs*>(kind.blocks.get()),
           .claims = reinterpret_cast<std::uint64_t*>(kind.claims.get()),
-          .clock = {reinterpret_cast<BlockClock*>(clocks_.get())}};
+          .clock = {clock(clock_)}};
 }
 
 std::size_t ExpertParallel::num_blocks() const {
   return static_cast<std::size_t>(launcher_.num_blocks());
 }
 
-void ExpertParallel::clear_clock() {
-  if (clocks_) heap_.device().fill(clocks_.get(), 0, num_blocks() * sizeof(BlockClock));
+BlockClock* ExpertParallel::clock(int index) const {
+  if (!clocks_ || index < 0) return nullptr;
+  return reinterpret_cast<BlockClock*>(clocks_.get()) +
+         static_cast<std::size_t>(index) * num_blocks();
 }
 
-BlockTimes ExpertParallel::op_times() const {
+void ExpertParallel::clear_clocks() {
+  if (!clocks_) return;
+  heap_.device().fill(clocks_.get(), 0, kNumClocks * num_blocks() * sizeof(BlockClock));
+}
+
+BlockTimes ExpertParallel::op_times(int clock_index) const {
   if (!clocks_) return {};
   std::vector<BlockClock> blocks(num_blocks());
-  heap_.device().copy(blocks.data(), clocks_.get(), blocks.size() * sizeof(BlockClock));
+  heap_.device().copy(blocks.data(), clock(clock_index), blocks.size() * sizeof(BlockClock));
   BlockClock all;
   for (const BlockClock& one : blocks) {
     all.before_first = std::max(all.before_first, one.before_first);

@@ -21,11 +21,15 @@ class ExpertParallel {
   /// Sends what the dispatch before it received.
   void combine(Halves halves, const CombineInputs& in, Bf16* out);
 
-  /// Starts the clock anew: the times are those of the launches behind.
-  void clear_clock();
-  /// Once they have ended: when the first block entered and the last one left, by the device's
-  /// clock. Zeros without a clock.
-  BlockTimes op_times() const;
+  /// There are several, so that nothing needs to be read or cleared between ops that are timed.
+  static constexpr int kNumClocks = 4;
+  /// Starts all clocks anew.
+  void clear_clocks();
+  /// The launches from now on are this clock's; -1: none's.
+  void use_clock(int clock) { clock_ = clock; }
+  /// Once a clock's launches have ended: when the first block entered and the last one left, by the
+  /// device's clock. Zeros where nothing was launched.
+  BlockTimes op_times(int clock_index) const;
 
   const EpLayout& layout() const { return layout_; }
   /// The zero-copy expert output in the heap: [L, capacity, hidden] bf16. Null without one.
@@ -46,6 +50,7 @@ class ExpertParallel {
   };
   OpState state(const Kind& kind) const;
   std::size_t num_blocks() const;
+  BlockClock* clock(int index) const;
   void allocate(Kind& kind, std::size_t most_items);
   static void advance(Kind& kind, Halves halves);
   int take_dropped(Halves halves);
@@ -59,7 +64,8 @@ class ExpertParallel {
   Memory entries_;
   Memory first_entry_;
   Books books_;
-  Memory clocks_;  // [num_blocks] BlockClock; none without a clock
+  Memory clocks_;  // [kNumClocks, num_blocks] BlockClock; none without a clock
+  int clock_ = -1;
   Kind dispatch_{.name = "dispatch", .blocks = {}, .claims = {}};
   Kind combine_{.name = "combine", .blocks = {}, .claims = {}};
   int dropped_ = -1;

@@ -22,10 +22,15 @@ EpLayout sizes_of(const EpAxes& axes) {
   EpLayout layout;
   layout.shape = axes.shape;
   layout.dtype = axes.dtype;
-  layout.slots_per_token = axes.copies == DispatchCopies::kRank
-                               ? 1
-                               : std::min(axes.shape.num_topk, axes.shape.num_local_experts());
-  layout.num_parts = num_parts(axes);
+  layout.local_experts = Divisor(axes.shape.num_local_experts());
+  layout.capacity = Divisor(static_cast<int>(axes.shape.capacity()));
+  layout.tokens = Divisor(axes.shape.max_tokens);
+  layout.slots =
+      Divisor(axes.copies == DispatchCopies::kRank
+                  ? 1
+                  : std::min(axes.shape.num_topk, axes.shape.num_local_experts()));
+  layout.parts = Divisor(num_parts(axes));
+  layout.pairs = Divisor(divide_up(axes.shape.max_tokens * axes.shape.num_topk, 4));
   const auto columns = static_cast<std::uint32_t>(layout.part_columns());
   const bool fp8 = axes.dtype == DispatchDtype::kFp8;
   layout.part_bytes = columns * static_cast<std::uint32_t>(fp8 ? sizeof(Fp8) : sizeof(Bf16));
@@ -33,14 +38,6 @@ EpLayout sizes_of(const EpAxes& axes) {
     layout.part_scale_bytes =
         static_cast<std::uint32_t>(round_up(columns / kScaleGroup * sizeof(float), 16));
   }
-  layout.routing_pairs =
-      static_cast<std::uint32_t>(divide_up(axes.shape.max_tokens * axes.shape.num_topk, 4));
-  layout.local_experts = Divisor(axes.shape.num_local_experts());
-  layout.capacity = Divisor(static_cast<int>(axes.shape.capacity()));
-  layout.tokens = Divisor(axes.shape.max_tokens);
-  layout.slots = Divisor(layout.slots_per_token);
-  layout.parts = Divisor(layout.num_parts);
-  layout.pairs = Divisor(static_cast<int>(layout.routing_pairs));
   layout.part_groups = Divisor(layout.part_columns() / kScaleGroup);
   return layout;
 }
@@ -54,19 +51,20 @@ Counts counts_of(const EpLayout& layout) {
   const auto ranks = static_cast<std::uint64_t>(shape.num_ranks);
   const auto tokens = static_cast<std::uint64_t>(shape.max_tokens);
   return {.sources = kBuffers * ranks,
-          .copies = kBuffers * ranks * tokens * static_cast<std::uint64_t>(layout.slots_per_token),
+          .copies = kBuffers * ranks * tokens *
+                    static_cast<std::uint64_t>(layout.slots_per_token()),
           .selections = kBuffers * tokens * static_cast<std::uint64_t>(shape.num_topk)};
 }
 
 void add_words(EpLayout& layout, FieldList& fields) {
   const Counts counts = counts_of(layout);
   layout.routing =
-      fields.add("routing", counts.sources * layout.routing_pairs * sizeof(TaggedPair));
+      fields.add("routing", counts.sources * layout.routing_pairs() * sizeof(TaggedPair));
   layout.dispatch_begins = fields.add("dispatch begins", counts.sources * sizeof(std::uint64_t));
   layout.combine_begins = fields.add("combine begins", counts.sources * sizeof(std::uint64_t));
   layout.dispatch_words = fields.add(
       "dispatch signals",
-      counts.copies * static_cast<std::uint64_t>(layout.num_parts) * sizeof(std::uint64_t));
+      counts.copies * static_cast<std::uint64_t>(layout.num_parts()) * sizeof(std::uint64_t));
   layout.combine_words = fields.add("combine signals", counts.selections * sizeof(std::uint64_t));
   layout.meetings =
       fields.add("meetings", static_cast<std::uint64_t>(layout.shape.num_ranks) *

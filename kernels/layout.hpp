@@ -35,19 +35,16 @@ struct CopyPlace {
 struct EpLayout {
   MoeShape shape;
   DispatchDtype dtype = DispatchDtype::kBf16;
-  int slots_per_token = 1;  // copies of a token that one rank may get
-  int num_parts = 1;
   std::uint32_t part_bytes = 0;        // of its columns
   std::uint32_t part_scale_bytes = 0;  // padded to 16; bf16: 0
-  std::uint32_t routing_pairs = 0;     // TaggedPair of one source, four selections each
 
-  // What kernels divide by.
+  // Numbers that kernels divide by.
   Divisor local_experts;  // of a rank
   Divisor capacity;
   Divisor tokens;         // max_tokens
-  Divisor slots;          // slots_per_token
-  Divisor parts;          // num_parts
-  Divisor pairs;          // routing_pairs
+  Divisor slots;          // copies of a token that one rank may get
+  Divisor parts;
+  Divisor pairs;          // TaggedPair of one source's routing, four selections each
   Divisor part_groups;    // groups of columns with one scale in a part
 
   std::uint64_t routing = 0;
@@ -65,13 +62,18 @@ struct EpLayout {
 
   /// Everything before it is zeroed before the first epoch.
   constexpr std::uint64_t words_end() const { return dispatch_rows; }
-  constexpr int part_columns() const { return shape.hidden / num_parts; }
+  constexpr int slots_per_token() const { return slots.value(); }
+  constexpr int num_parts() const { return parts.value(); }
+  constexpr std::uint32_t routing_pairs() const {
+    return static_cast<std::uint32_t>(pairs.value());
+  }
+  constexpr int part_columns() const { return shape.hidden / num_parts(); }
 
   constexpr std::uint32_t row_bytes() const {
-    return part_bytes * static_cast<std::uint32_t>(num_parts);
+    return part_bytes * static_cast<std::uint32_t>(num_parts());
   }
   constexpr std::uint32_t window_stride() const {
-    return (part_bytes + part_scale_bytes) * static_cast<std::uint32_t>(num_parts);
+    return (part_bytes + part_scale_bytes) * static_cast<std::uint32_t>(num_parts());
   }
 
   constexpr std::uint64_t dispatch_row(const CopyPlace& at) const {
@@ -85,11 +87,12 @@ struct EpLayout {
   }
   constexpr std::uint64_t dispatch_word(const CopyPlace& at, int part) const {
     return dispatch_words +
-           (index(at) * static_cast<std::uint64_t>(num_parts) + static_cast<std::uint64_t>(part)) *
+           (index(at) * static_cast<std::uint64_t>(num_parts()) +
+            static_cast<std::uint64_t>(part)) *
                sizeof(std::uint64_t);
   }
   constexpr std::uint64_t routing_of(int parity, int source) const {
-    return routing + by_rank(parity, source) * routing_pairs * sizeof(TaggedPair);
+    return routing + by_rank(parity, source) * routing_pairs() * sizeof(TaggedPair);
   }
   /// `begins`: dispatch_begins or combine_begins.
   constexpr std::uint64_t begin_word(std::uint64_t begins, int parity, int source) const {
@@ -121,7 +124,7 @@ struct EpLayout {
     const auto token = static_cast<std::uint64_t>(at.parity * shape.num_ranks + at.source) *
                            static_cast<std::uint64_t>(shape.max_tokens) +
                        static_cast<std::uint64_t>(at.token);
-    return token * static_cast<std::uint64_t>(slots_per_token) +
+    return token * static_cast<std::uint64_t>(slots_per_token()) +
            static_cast<std::uint64_t>(at.copy);
   }
   constexpr std::uint64_t by_rank(int parity, int source) const {

@@ -36,7 +36,7 @@ struct OpClock {
     warp.one([&] { Warp::fetch_max(&blocks[warp.block()].before_first, ~Warp::now_ns()); });
   }
 
-  /// After everything else; what the warp stored has been written.
+  /// After everything else; the warp's bulk copies have been written.
   template <class Warp, class Pipe>
   LLEP_DEVICE void leave(Warp& warp, Pipe& pipe) const {
     if (blocks == nullptr) return;

@@ -20,7 +20,7 @@ constexpr void set_entry(TaggedPair& pair, int i, int expert) {
 
 /// Items of routing: what one warp posts at once.
 constexpr int routing_items(const EpLayout& layout) {
-  return divide_up(static_cast<int>(layout.routing_pairs), kMostPosted);
+  return divide_up(static_cast<int>(layout.routing_pairs()), kMostPosted);
 }
 
 }  // namespace llep::dispatch

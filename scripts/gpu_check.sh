@@ -7,7 +7,8 @@
 # ipc, and as fifo-matrix, fifo-sanitize, fifo-soak, fifo-decode over fifo and hybrid-fifo with the
 # wire mpi. twin (ibgda, hybrid-ibgda and the FIFO's wire verbs over the software adapter), share
 # (several ranks on a GPU), older (code for sm_80, and none for this GPU), floors (what each transport
-# costs alone). Logs and results go to OUT.
+# costs alone). Not among those run unasked: ep8 (the published shape on eight ranks, which share GPUs
+# where there are fewer; then its times mean nothing). Logs and results go to OUT.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -141,6 +142,18 @@ for part in "${parts[@]}"; do
       note older-no-code-build older sm80-real 80-real
       note older-no-code expect 5 build/sm80-real/bin/llep run --device cuda -t 1 -d 128 -k 1 -e 1 \
         --json "$out/no-code.json"
+      ;;
+    ep8)
+      on8=("${mpirun[@]}" -np 8 "$llep")
+      of8=(--device cuda --anonymous)
+      [ "$gpus" -ge 8 ] || of8+=(--share-gpus)
+      note ep8-matrix tests/matrix.sh "$llep" 8 "${of8[@]}"
+      note ep8-floors "${on8[@]}" floors "${of8[@]}" --pairs --json "$out/ep8-floors.json"
+      for config in modes skew; do
+        note "ep8-$config" "${on8[@]}" run "${of8[@]}" --config "configs/$config.json" \
+          --floors measure --json "$out/ep8-$config.json"
+        cat "$out/ep8-$config.log"
+      done
       ;;
     floors)
       note floors "${mpirun[@]}" -np "$most" "$llep" floors --device cuda --transport ipc,fifo \

@@ -107,24 +107,33 @@ TEST(Compute, lasts_at_least_as_long_as_asked) {
   EXPECT_GE(device.elapsed_us(0, 3), 2'000);
 }
 
-TEST(DeviceClock, holds_the_ops_since_it_was_cleared) {
+TEST(DeviceClock, holds_the_ops_since_it_was_chosen) {
   with_ranks(setup_of(2, false), [](ThreadRank& rank) {
-    std::uint64_t before = 0;
+    CaseRun& run = rank.run();
     for (const auto phases : {Phases::kFused, Phases::kSplit}) {
-      rank.run().clear_clock();
-      EXPECT_EQ(rank.run().op_times().first_ns, 0U);
+      run.clear_clocks();
+      for (int clock = 0; clock < ExpertParallel::kNumClocks; ++clock) {
+        EXPECT_EQ(run.op_times(clock).first_ns, 0U);
+      }
       const std::uint64_t start = host::now_ns();
+      run.use_clock(1);
       rank.dispatch(phases);
-      const BlockTimes one = rank.run().op_times();
+      const BlockTimes one = run.op_times(1);
       rank.combine(phases);
-      const BlockTimes both = rank.run().op_times();
-      EXPECT_GT(one.first_ns, before);
+      const BlockTimes both = run.op_times(1);
+      run.use_clock(3);
+      rank.dispatch(phases);
+      run.use_clock(-1);
+      rank.combine(phases);
+      const BlockTimes other = run.op_times(3);
       EXPECT_GE(one.first_ns, start);
       EXPECT_GT(one.last_ns, one.first_ns);
       EXPECT_EQ(both.first_ns, one.first_ns);
       EXPECT_GT(both.last_ns, one.last_ns);
-      EXPECT_LE(both.last_ns, host::now_ns());
-      before = both.last_ns;
+      EXPECT_EQ(run.op_times(1).last_ns, both.last_ns);
+      EXPECT_GE(other.first_ns, both.last_ns);
+      EXPECT_LE(other.last_ns, host::now_ns());
+      EXPECT_EQ(run.op_times(0).first_ns, 0U);
     }
   });
 }

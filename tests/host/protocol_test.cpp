@@ -56,9 +56,9 @@ TEST(Timing, one_late_rank) {
   for (int late = 0; late < kTiny.num_ranks; ++late) {
     with_ranks({.axes = {.shape = kTiny}}, [&](ThreadRank& rank) {
       for (std::uint64_t epoch = 0; epoch < 5; ++epoch) {
-        if (rank.rank() == late) std::this_thread::sleep_for(std::chrono::microseconds(5'000));
+        if (rank.rank() == late) sleep_us(5'000);
         rank.chain("d", Phases::kFused, 2 * epoch);
-        if (rank.rank() == late) std::this_thread::sleep_for(std::chrono::microseconds(5'000));
+        if (rank.rank() == late) sleep_us(5'000);
         rank.chain("c", Phases::kFused, 2 * epoch + 1);
       }
     });
@@ -135,7 +135,7 @@ TEST(Timing, a_rank_that_expects_nothing_of_a_late_peer_stays_at_most_one_op_ahe
                rank.chain("d", Phases::kFused);
                rank.world().barrier();
                for (std::uint64_t epoch = 1; epoch <= 6; ++epoch) {
-                 if (rank.rank() == 1) std::this_thread::sleep_for(std::chrono::microseconds(30'000));
+                 if (rank.rank() == 1) sleep_us(30'000);
                  rank.chain("c", Phases::kFused, epoch);
                }
              });

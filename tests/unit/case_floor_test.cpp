@@ -45,6 +45,7 @@ Floors read(const Json& document) {
 Case make_case(int num_tokens = 128) {
   Case one = report_fixture::make_case();
   one.shape.max_tokens = num_tokens;
+  one.shape.hidden = 7168;
   return one;
 }
 
@@ -90,6 +91,17 @@ TEST(CaseFloor, OfFewTokensIsAnExchange) {
   EXPECT_STREQ(floor(31)->limited_by, "exchange");
   EXPECT_DOUBLE_EQ(floor(32)->device_us, 0.1 + 0.01 + 2.0);
   EXPECT_STREQ(floor(32)->limited_by, "launch");
+}
+
+TEST(CaseFloor, OfSmallRowsIsNoExchange) {
+  const OpResult op = make_op_of(Op::kCombine, 10, 10);
+  Case one = make_case(8);
+  EXPECT_STREQ(floor_of(op, one, read(floors_document()))->limited_by, "exchange");
+  one.dtype = DispatchDtype::kFp8;
+  EXPECT_DOUBLE_EQ(floor_of(op, one, read(floors_document()))->device_us, 0.1 + 0.01 + 2.0);
+  one.dtype = DispatchDtype::kBf16;
+  one.shape.hidden = 2048;
+  EXPECT_DOUBLE_EQ(floor_of(op, one, read(floors_document()))->device_us, 0.1 + 0.01 + 2.0);
 }
 
 /// The best way of sharing it out, whether a message alone takes longer or not.

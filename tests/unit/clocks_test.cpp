@@ -6,8 +6,8 @@
 
 #include "bench/metrics.hpp"
 #include "bench/report_lines.hpp"
-#include "tests/unit/report_fixture.hpp"
 #include "bench/timed_ops.hpp"
+#include "tests/unit/report_fixture.hpp"
 
 namespace llep {
 namespace {
@@ -27,7 +27,9 @@ Trips trips(std::int64_t ahead, const std::vector<std::uint64_t>& there,
     const std::uint64_t arrived = now + there[i];
     const std::uint64_t answered = arrived + 7;
     all.at_zero.push_back({now, answered + back[i]});
-    const auto by_rank = [&](std::uint64_t time) { return time + static_cast<std::uint64_t>(ahead); };
+    const auto by_rank = [&](std::uint64_t time) {
+      return time + static_cast<std::uint64_t>(ahead);
+    };
     all.at_rank.push_back({by_rank(arrived), by_rank(answered)});
     now = answered + back[i] + 100;
   }
@@ -62,7 +64,8 @@ OpTimes entered(std::int64_t ns, double us, double device_us) {
 }
 
 TEST(Entries, TimesStartWithTheLastOne) {
-  std::vector<OpTimes> times = {entered(-4000, 20, 18), entered(1000, 12, 11), entered(-1000, 1, 1)};
+  std::vector<OpTimes> times = {entered(-4000, 20, 18), entered(1000, 12, 11),
+                                entered(-1000, 1, 1)};
   EXPECT_DOUBLE_EQ(take_entries_out(times, false), 5.0);
   EXPECT_DOUBLE_EQ(times[0].whole.host_observed, 15);
   EXPECT_DOUBLE_EQ(times[0].whole.device, 13);

@@ -98,9 +98,9 @@ void add_dispatch(const EpLayout& layout, bool all, int parity, Things& window, 
   auto& rows = window.of_parity[parity];
   for (const int source : values(layout.shape.num_ranks, all)) {
     for (const int token : values(layout.shape.max_tokens, all)) {
-      for (const int copy : values(layout.slots_per_token, all)) {
+      for (const int copy : values(layout.slots_per_token(), all)) {
         const CopyPlace at{parity, source, token, copy};
-        for (const int part : values(layout.num_parts, all)) {
+        for (const int part : values(layout.num_parts(), all)) {
           rows.push_back({layout.dispatch_part(at, part), layout.part_bytes});
           if (layout.part_scale_bytes > 0) {
             rows.push_back({layout.dispatch_scales(at, part), layout.part_scale_bytes});
@@ -119,7 +119,7 @@ std::vector<Things> things(const EpLayout& layout, bool all) {
   for (const int parity : {0, 1}) {
     for (const int source : values(layout.shape.num_ranks, all)) {
       routing.of_parity[parity].push_back(
-          {layout.routing_of(parity, source), layout.routing_pairs * sizeof(TaggedPair)});
+          {layout.routing_of(parity, source), layout.routing_pairs() * sizeof(TaggedPair)});
       dispatch_begins.of_parity[parity].push_back(
           {layout.begin_word(layout.dispatch_begins, parity, source), kWord});
       combine_begins.of_parity[parity].push_back(
@@ -202,9 +202,9 @@ TEST(Layout, sizes_are_those_of_the_axes) {
     const MoeShape& shape = axes.shape;
     const bool selections = axes.copies == DispatchCopies::kSelection;
     EXPECT_EQ(layout.shape, shape);
-    EXPECT_EQ(layout.slots_per_token,
+    EXPECT_EQ(layout.slots_per_token(),
               selections ? std::min(shape.num_topk, shape.num_local_experts()) : 1);
-    EXPECT_GE(layout.routing_pairs * 4,
+    EXPECT_GE(layout.routing_pairs() * 4,
               static_cast<std::uint32_t>(shape.max_tokens * shape.num_topk));
     EXPECT_EQ(layout.expert_output != 0, axes.zero_copy);
   });
@@ -214,7 +214,7 @@ TEST(Layout, parts_are_whole_groups_of_columns) {
   for (int hidden = kScaleGroup; hidden <= kMaxHidden; hidden += kScaleGroup) {
     for_each_kind({.num_ranks = 2, .num_experts = 2, .hidden = hidden}, [&](const EpAxes& axes) {
       const EpLayout layout = plan_layout(axes).layout;
-      ASSERT_EQ(hidden % (layout.num_parts * kScaleGroup), 0);
+      ASSERT_EQ(hidden % (layout.num_parts() * kScaleGroup), 0);
       const int columns = layout.part_columns();
       const bool fp8 = axes.dtype == DispatchDtype::kFp8;
       ASSERT_EQ(layout.part_bytes + (fp8 ? static_cast<std::uint32_t>(columns) / 32 : 0U),
@@ -222,7 +222,7 @@ TEST(Layout, parts_are_whole_groups_of_columns) {
       ASSERT_GE(layout.part_scale_bytes, fp8 ? static_cast<std::uint32_t>(columns) / 32 : 0U);
       ASSERT_LT(layout.part_scale_bytes, static_cast<std::uint32_t>(columns) / 32 + 16);
       // Whole rows leave the window packed: their parts lie side by side.
-      const auto parts = static_cast<std::uint32_t>(layout.num_parts);
+      const auto parts = static_cast<std::uint32_t>(layout.num_parts());
       ASSERT_EQ(layout.row_bytes(), layout.part_bytes * parts);
     });
   }
