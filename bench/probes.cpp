@@ -70,7 +70,7 @@ class WireProbes {
                   .message_bytes = kExchangeBytes};
       probe.floor.num_warps = layout.num_sharing(kExchangeBytes);
       add(std::move(probe), {.layout = layout, .message_bytes = kExchangeBytes},
-          &Launcher::exchange, true);
+          &Launcher::ping_pong, true);
     }
   }
 

@@ -33,7 +33,6 @@ class Launcher {
 
   virtual void ping_pong(const AnyWire& wire, const ProbeArgs& args) = 0;
   virtual void stream(const AnyWire& wire, const ProbeArgs& args) = 0;
-  virtual void exchange(const AnyWire& wire, const ProbeArgs& args) = 0;
   virtual void push(const RingProbe& work) = 0;
   virtual void post(const QueueProbe& work) = 0;
 

@@ -66,9 +66,6 @@ class LauncherOn final : public Launcher {
   void stream(const AnyWire& wire, const ProbeArgs& args) override {
     std::visit([&](const auto& w) { launch_probe(args, Stream{w, args}); }, wire);
   }
-  void exchange(const AnyWire& wire, const ProbeArgs& args) override {
-    std::visit([&](const auto& w) { launch_probe(args, Exchange{w, args}); }, wire);
-  }
   void push(const RingProbe& work) override { executor_.launch(kNoStage, work); }
   void post(const QueueProbe& work) override { executor_.launch(kNoStage, work); }
   void fill(const FillRows& work) override { executor_.launch(kNoStage, work); }

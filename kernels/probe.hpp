@@ -110,6 +110,11 @@ struct ProbeShare {
 
 /// Two ranks throw a message to and fro: half of a round is the latency. The peer's message of a
 /// round proves that this rank's own has arrived, so its home may be written again.
+///
+/// With every other rank as partner, and all of them sending first, a round is the least that an
+/// all-to-all does: a message to each, and everybody's awaited. A peer's message then does not prove
+/// that this rank's own has arrived there: homes and windows are written again as a stream's are, by
+/// the same bytes. Ranks are one round apart at most, and once all have ended all has arrived.
 template <class W>
 struct PingPong {
   W wire;
@@ -155,30 +160,6 @@ struct Stream {
       wire.flush(warp);
     }
     if (args.sends) share.wait(warp, wire, layout.answered, last);
-  }
-};
-
-/// The least that an all-to-all does: every rank sends every other one a message, and begins the
-/// next round once it has those of all. A peer's message does not prove that this rank's own has
-/// arrived there, so homes and windows are written again as a stream's are: by the same bytes.
-/// Ranks are one round apart at most, and once all have ended everything has arrived.
-template <class W>
-struct Exchange {
-  W wire;
-  ProbeArgs args;
-
-  template <class Warp, class Pipe>
-  LLEP_DEVICE void operator()(Warp& warp, Pipe& pipe) const {
-    const auto share = ProbeShare::of(warp, args);
-    if (!share.any()) return;
-    const std::uint64_t words = args.layout.arrived;
-    for (int round = 1; round <= args.num_rounds; ++round) {
-      const std::uint64_t epoch = args.epoch + static_cast<std::uint64_t>(round);
-      share.put(warp, pipe, wire, round);
-      share.signal(warp, wire, words, epoch);
-      wire.flush(warp);
-      if (!share.wait(warp, wire, words, epoch)) return;
-    }
   }
 };
 

@@ -41,7 +41,7 @@ TEST_P(Exchanges, leave_the_last_epoch_and_everybodys_bytes) {
       messages.poison(others, bytes);
       rank.world.barrier();
       for (const int rounds : {1, 9}) {
-        rank.launcher->exchange(rank.transport->wire(), {.layout = rank.layout(),
+        rank.launcher->ping_pong(rank.transport->wire(), {.layout = rank.layout(),
                                                          .rank = rank.world.rank(),
                                                          .message_bytes = bytes,
                                                          .num_rounds = rounds,
@@ -71,7 +71,7 @@ TEST(Exchange, ends_in_the_round_that_a_rank_is_missing_from) {
       rank.world.barrier();
       constexpr int kMissing = 2;
       if (rank.world.rank() == kMissing) return;
-      rank.launcher->exchange(rank.transport->wire(), {.layout = rank.layout(),
+      rank.launcher->ping_pong(rank.transport->wire(), {.layout = rank.layout(),
                                                        .rank = rank.world.rank(),
                                                        .message_bytes = 128,
                                                        .num_rounds = 5});
