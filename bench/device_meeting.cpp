@@ -18,53 +18,55 @@ std::int64_t between(std::uint64_t from, std::uint64_t to) {
 
 /// As NTP does (RFC 5905, section 8): the way there and the way back are taken to be equally long;
 /// the error is half of both where one of them took no time at all.
-ClockOffset clock_offset(const ClockStamps* at_zero, const ClockStamps* at_rank) {
+ClockOffset clock_offset(const RoundTrip* trips, const std::uint64_t* turns) {
   ClockOffset best;
   std::int64_t shortest = 0;
   for (std::size_t i = 0; i < kRounds; ++i) {
-    const std::int64_t travelled = between(at_zero[i].before_ns, at_zero[i].after_ns) -
-                                   between(at_rank[i].before_ns, at_rank[i].after_ns);
+    const std::int64_t travelled = between(trips[i].asked_ns, trips[i].told_ns);
     if (i > 0 && travelled >= shortest) continue;
     shortest = travelled;
-    best.ns = (between(at_zero[i].before_ns, at_rank[i].before_ns) +
-               between(at_zero[i].after_ns, at_rank[i].after_ns)) /
-              2;
+    best.ns = (between(trips[i].asked_ns, turns[i]) + between(trips[i].told_ns, turns[i])) / 2;
     best.error_us = static_cast<double>(travelled) / 2e3;
   }
   return best;
 }
 
-std::size_t DeviceMeeting::num_stamps() const {
-  const bool is_zero = context_.world.rank() == 0;
-  return kRounds * (is_zero ? static_cast<std::size_t>(context_.world.size()) : 1);
-}
+DeviceMeeting::DeviceMeeting(const RankContext& context)
+    : context_(context),
+      collected_trips_(kRounds * static_cast<std::size_t>(context.world.size())),
+      collected_turns_(kRounds) {}
 
 void DeviceMeeting::start(std::uint64_t words) {
-  if (!stamps_) stamps_ = context_.device.allocate(num_stamps() * sizeof(ClockStamps));
+  Device& device = context_.device;
+  if (!turns_) {
+    trips_ = device.allocate(collected_trips_.size() * sizeof(RoundTrip));
+    turns_ = device.allocate(collected_turns_.size() * sizeof(std::uint64_t));
+  }
   context_.launcher.meet(context_.transport.wire(),
                          {.words = words,
                           .rank = context_.world.rank(),
                           .num_ranks = context_.world.size(),
                           .epoch = epoch_,
-                          .stamps = reinterpret_cast<ClockStamps*>(stamps_.get())});
+                          .trips = reinterpret_cast<RoundTrip*>(trips_.get()),
+                          .turns = reinterpret_cast<std::uint64_t*>(turns_.get())});
   epoch_ += MeetingArgs::num_epochs();
 }
 
 void DeviceMeeting::collect() {
-  collected_.resize(num_stamps());
-  context_.device.copy(collected_.data(), stamps_.get(), collected_.size() * sizeof(ClockStamps));
+  Device& device = context_.device;
+  device.copy(collected_trips_.data(), trips_.get(), collected_trips_.size() * sizeof(RoundTrip));
+  device.copy(collected_turns_.data(), turns_.get(),
+              collected_turns_.size() * sizeof(std::uint64_t));
 }
 
 /// Rank 0 compares and tells the others. A rank that failed before it collected has zeros.
 ClockOffsets DeviceMeeting::offsets() const {
   Communicator& world = context_.world;
-  std::vector<ClockStamps> mine = collected_;
-  mine.resize(num_stamps());
-  const auto seen =
-      gather_all(world, std::span<const ClockStamps>(mine).first(kRounds));  // [num_ranks][kRounds]
+  const auto turns =
+      gather_all(world, std::span<const std::uint64_t>(collected_turns_));  // [num_ranks][kRounds]
   std::vector<ClockOffset> offsets(static_cast<std::size_t>(world.size()));
   for (std::size_t rank = 1; world.rank() == 0 && rank < offsets.size(); ++rank) {
-    offsets[rank] = clock_offset(&mine[rank * kRounds], &seen[rank * kRounds]);
+    offsets[rank] = clock_offset(&collected_trips_[rank * kRounds], &turns[rank * kRounds]);
   }
   offsets = gather_all(world, std::span<const ClockOffset>(offsets));
   offsets.resize(static_cast<std::size_t>(world.size()));  // as rank 0 says

@@ -15,17 +15,18 @@ struct ClockOffsets {
   double error_us = 0;                // of the difference of two of them, at most
 };
 
-/// From round trips of one rank with rank 0, as each of them saw them; the shortest one counts.
+/// From rank 0's round trips to a rank and the rank's times of their turns, [kRounds] each; the
+/// shortest one counts.
 struct ClockOffset {
   std::int64_t ns = 0;
   double error_us = 0;
 };
-ClockOffset clock_offset(const ClockStamps* at_zero, const ClockStamps* at_rank);
+ClockOffset clock_offset(const RoundTrip* trips, const std::uint64_t* turns);
 
 /// Meetings of all ranks on their devices, each right before something that all start together.
 class DeviceMeeting {
  public:
-  explicit DeviceMeeting(const RankContext& context) : context_(context) {}
+  explicit DeviceMeeting(const RankContext& context);
 
   /// Queues a meeting; `words` of the heap are its own, EpLayout::meetings.
   void start(std::uint64_t words);
@@ -35,11 +36,11 @@ class DeviceMeeting {
   ClockOffsets offsets() const;
 
  private:
-  std::size_t num_stamps() const;
-
   const RankContext& context_;
-  Memory stamps_;
-  std::vector<ClockStamps> collected_;
+  Memory trips_;  // rank 0's alone are noted
+  Memory turns_;  // the others'
+  std::vector<RoundTrip> collected_trips_;
+  std::vector<std::uint64_t> collected_turns_;
   std::uint64_t epoch_ = 0;
 };
 

@@ -7,12 +7,10 @@
 /// their hosts were doing. On the way their clocks are compared.
 namespace llep {
 
-/// One round trip between rank 0 and another rank, as one of them saw it by its own clock.
-///   rank 0       sent, then got the answer
-///   other rank   got the signal, then answered
-struct ClockStamps {
-  std::uint64_t before_ns = 0;
-  std::uint64_t after_ns = 0;
+/// One round trip of rank 0's to another rank, by rank 0's clock.
+struct RoundTrip {
+  std::uint64_t asked_ns = 0;  // right before
+  std::uint64_t told_ns = 0;   // right after the answer came
 };
 
 struct MeetingArgs {
@@ -23,8 +21,10 @@ struct MeetingArgs {
   std::uint64_t words = 0;  // EpLayout::meetings
   int rank = 0;
   int num_ranks = 1;
-  std::uint64_t epoch = 0;        // of the last signal before this meeting
-  ClockStamps* stamps = nullptr;  // rank 0: [num_ranks][kRounds], others: [kRounds]; device memory
+  std::uint64_t epoch = 0;  // of the last signal before this meeting
+  // Device memory.
+  RoundTrip* trips = nullptr;      // rank 0: [num_ranks][kRounds]
+  std::uint64_t* turns = nullptr;  // other ranks: [kRounds], ns by their clock, between the two ways
 
   /// What a meeting adds to the epoch.
   static constexpr std::uint64_t num_epochs() { return kRounds + 1; }
@@ -53,10 +53,11 @@ struct Meeting {
   LLEP_DEVICE void ask(Warp& warp, int peer) const {
     for (int round = 0; round < MeetingArgs::kRounds; ++round) {
       const std::uint64_t epoch = args.epoch + 1 + static_cast<std::uint64_t>(round);
-      const std::uint64_t before = Warp::now_ns();
+      const std::uint64_t asked = Warp::now_ns();
       signal(warp, peer, 1, epoch);
       if (!wait(warp, peer, 1, epoch)) return;
-      keep(warp, peer * MeetingArgs::kRounds + round, before, Warp::now_ns());
+      const std::uint64_t told = Warp::now_ns();
+      warp.one([&] { args.trips[peer * MeetingArgs::kRounds + round] = {asked, told}; });
     }
   }
   template <class Warp>
@@ -64,14 +65,10 @@ struct Meeting {
     for (int round = 0; round < MeetingArgs::kRounds; ++round) {
       const std::uint64_t epoch = args.epoch + 1 + static_cast<std::uint64_t>(round);
       if (!wait(warp, 0, 1, epoch)) return;
-      const std::uint64_t before = Warp::now_ns();
+      const std::uint64_t turn = Warp::now_ns();  // before the answer: rank 0 may stop at once
       signal(warp, 0, 1, epoch);
-      keep(warp, round, before, Warp::now_ns());
+      warp.one([&] { args.turns[round] = turn; });
     }
-  }
-  template <class Warp>
-  LLEP_DEVICE void keep(Warp& warp, int index, std::uint64_t before, std::uint64_t after) const {
-    warp.one([&] { args.stamps[index] = {.before_ns = before, .after_ns = after}; });
   }
 
   LLEP_DEVICE std::uint64_t word(int source) const {

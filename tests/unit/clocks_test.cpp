@@ -14,24 +14,20 @@ namespace {
 
 constexpr int kRounds = MeetingArgs::kRounds;
 
-/// Round trips with a rank whose clock is ahead by `ahead`; trip i takes there[i] and back[i].
+/// Round trips to a rank whose clock is ahead by `ahead`; trip i takes there[i] and back[i].
 struct Trips {
-  std::vector<ClockStamps> at_zero;
-  std::vector<ClockStamps> at_rank;
+  std::vector<RoundTrip> trips;
+  std::vector<std::uint64_t> turns;
 };
 Trips trips(std::int64_t ahead, const std::vector<std::uint64_t>& there,
             const std::vector<std::uint64_t>& back) {
   Trips all;
   std::uint64_t now = 1'000'000;
   for (std::size_t i = 0; i < kRounds; ++i) {
-    const std::uint64_t arrived = now + there[i];
-    const std::uint64_t answered = arrived + 7;
-    all.at_zero.push_back({now, answered + back[i]});
-    const auto by_rank = [&](std::uint64_t time) {
-      return time + static_cast<std::uint64_t>(ahead);
-    };
-    all.at_rank.push_back({by_rank(arrived), by_rank(answered)});
-    now = answered + back[i] + 100;
+    const std::uint64_t turn = now + there[i];
+    all.trips.push_back({now, turn + back[i]});
+    all.turns.push_back(turn + static_cast<std::uint64_t>(ahead));
+    now = turn + back[i] + 100;
   }
   return all;
 }
@@ -42,7 +38,7 @@ TEST(ClockOffset, IsThatOfTheShortestTrip) {
   there[3] = back[3] = 800;  // the only one that is as long there as back
   for (const std::int64_t ahead : {0, 123'456, -654'321}) {
     const Trips all = trips(ahead, there, back);
-    const ClockOffset offset = clock_offset(all.at_zero.data(), all.at_rank.data());
+    const ClockOffset offset = clock_offset(all.trips.data(), all.turns.data());
     EXPECT_EQ(offset.ns, ahead);
     EXPECT_DOUBLE_EQ(offset.error_us, 0.8);
   }
@@ -52,7 +48,7 @@ TEST(ClockOffset, IsNeverFurtherOffThanItsError) {
   for (const std::uint64_t there : {0U, 300U, 2000U}) {
     const Trips all = trips(-50, std::vector<std::uint64_t>(kRounds, there),
                             std::vector<std::uint64_t>(kRounds, 1000));
-    const ClockOffset offset = clock_offset(all.at_zero.data(), all.at_rank.data());
+    const ClockOffset offset = clock_offset(all.trips.data(), all.turns.data());
     EXPECT_LE(std::abs(static_cast<double>(offset.ns + 50)), offset.error_us * 1e3);
   }
 }
