@@ -113,7 +113,7 @@ void TimedLoop::record(const std::vector<IterationReport>& reports, int iteratio
       times.push_back(op.op == Op::kCombine ? report.times.combine : report.times.dispatch);
     }
     std::optional<double> entry_skew_us;
-    if (case_.mode == Mode::kFresh) entry_skew_us = take_entries_out(times, splits(op));
+    if (case_.mode == Mode::kFresh) entry_skew_us = take_entries_out(times);
     if (iteration >= 0) add_samples(times, entry_skew_us, op);
     if (iteration >= 0 || iteration != -options_.warmup) continue;
     const auto slowest = std::max_element(times.begin(), times.end(), [](auto& a, auto& b) {

@@ -18,16 +18,16 @@ constexpr std::size_t kFlushedBytes = std::size_t{256} << 20;
 
 }  // namespace
 
-double take_entries_out(std::vector<OpTimes>& times, bool halves_apart) {
+double take_entries_out(std::vector<OpTimes>& times) {
   const auto [first, last] = std::minmax_element(
       times.begin(), times.end(), [](auto& a, auto& b) { return a.entered_ns < b.entered_ns; });
   const std::int64_t latest = last->entered_ns;
   const double skew_us = static_cast<double>(latest - first->entered_ns) / 1e3;
-  if (halves_apart) return skew_us;
   for (OpTimes& one : times) {
     const double early_us = static_cast<double>(latest - one.entered_ns) / 1e3;
     one.whole.host_observed = std::max(0.0, one.whole.host_observed - early_us);
     one.whole.device = std::max(0.0, one.whole.device - early_us);
+    one.receive_us = std::max(0.0, one.receive_us - early_us);  // where halves wait
   }
   return skew_us;
 }
@@ -85,29 +85,21 @@ void TimedOps::flush_l2() {
   context_.world.barrier();
 }
 
-/// One op; split halves are timed apart and added, all ranks meet in between.
+/// One op; of a split one the receive half follows the send half, with a mark in between.
 OpTimes TimedOps::timed(Op op, const Work& send, const Work& receive) {
   flush_l2();
   OpTimes times;
-  attempt([&] { times.whole = between_marks(op, send); });
-  times.num_clocks = 1;
+  times.timed = true;
+  attempt([&] { between_marks(op, send, receive, times); });
   if (case_.mode == Mode::kFresh) {
     const ClockOffsets offsets = meeting_.offsets();
     times.entered_ns = -offsets.ns[static_cast<std::size_t>(context_.world.rank())];
     times.clock_error_us = offsets.error_us;
   }
-  if (!receive) return times;
-  times.num_clocks = 2;
-  context_.world.barrier();
-  ClockTimes half;
-  attempt([&] { half = between_marks(op, receive); });
-  times.receive_us = half.host_observed;
-  times.whole.host_observed += half.host_observed;
-  times.whole.wall += half.wall;
   return times;
 }
 
-ClockTimes TimedOps::between_marks(Op op, const Work& work) {
+void TimedOps::between_marks(Op op, const Work& send, const Work& receive, OpTimes& times) {
   using Clock = std::chrono::steady_clock;
   Device& device = context_.device;
   run_.use_clock(num_clocks_++);
@@ -115,24 +107,33 @@ ClockTimes TimedOps::between_marks(Op op, const Work& work) {
   const Clock::time_point start = Clock::now();
   if (case_.mode == Mode::kFresh) meeting_.start(run_.layout().meetings);
   device.mark(0);
-  work();
-  device.mark(1);
+  send();
+  if (receive) {
+    device.mark(1);
+    receive();
+  }
+  device.mark(2);
   device.synchronize();
   const std::chrono::duration<double, std::micro> wall = Clock::now() - start;
   if (case_.mode == Mode::kFresh) meeting_.collect();
-  return {.host_observed = device.elapsed_us(0, 1), .wall = wall.count()};
+  times.whole.host_observed = device.elapsed_us(0, 2);
+  times.whole.wall = wall.count();
+  if (receive) times.receive_us = device.elapsed_us(1, 2);
 }
 
 /// What the device's clocks say of the iteration, in the order in which they were used.
 void TimedOps::read_clocks(IterationTimes& times) const {
+  if (!options_.device_clock) return;
   const int num_ops = is_chain(case_.mode) ? options_.chain : 1;
   int clock = 0;
   for (OpTimes* op : {&times.dispatch, &times.combine}) {
-    for (int half = 0; half < op->num_clocks; ++half) {
-      const BlockTimes read = run_.op_times(clock++);
-      op->whole.device += static_cast<double>(read.last_ns - read.first_ns) / 1e3 / num_ops;
-      if (half == 0) op->entered_ns += static_cast<std::int64_t>(read.first_ns);
+    if (!op->timed) continue;
+    const BlockTimes read = run_.op_times(clock++);
+    if (read.first_ns == 0 || read.last_ns < read.first_ns) {
+      throw Error(ExitCode::kInternal, "the device clock of an op was not written");
     }
+    op->whole.device = static_cast<double>(read.last_ns - read.first_ns) / 1e3 / num_ops;
+    op->entered_ns += static_cast<std::int64_t>(read.first_ns);
   }
 }
 
@@ -195,7 +196,10 @@ OpTimes TimedOps::timed_chain(Op op, int iteration) {
   };
   std::unique_ptr<RecordedWork>& graph = graphs_[op];
   attempt([&] {
-    if (case_.mode == Mode::kGraph && !graph) graph = context_.device.record(chain);
+    if (case_.mode == Mode::kGraph && !graph) {
+      run_.use_clock(num_clocks_);  // the same one in every iteration
+      graph = context_.device.record(chain);
+    }
     if (op != Op::kCombine) inject_before_launch(iteration, Op::kDispatch);
     if (op != Op::kDispatch) inject_before_launch(iteration, Op::kCombine);
   });

@@ -29,7 +29,7 @@ struct OpTimes {
   double overlap_exposed_us = 0;  // behind compute in between
   std::int64_t entered_ns = 0;    // mode `fresh`: first block in, by rank 0's clock
   double clock_error_us = 0;
-  int num_clocks = 0;             // of the device: one for each half that is timed apart
+  bool timed = false;
 };
 struct IterationTimes {
   OpTimes dispatch;  // of a pair: all of it
@@ -37,8 +37,8 @@ struct IterationTimes {
 };
 
 /// The skew of the ranks' entries. What a rank waited for those that entered after it is not the
-/// transport's: its time starts with the last one's. Halves apart wait for nobody's entry.
-double take_entries_out(std::vector<OpTimes>& times, bool halves_apart);
+/// transport's: its time starts with the last one's.
+double take_entries_out(std::vector<OpTimes>& times);
 
 /// Whether the outputs of a timed iteration are verified.
 bool checks(const RunOptions& options, int iteration);
@@ -67,7 +67,7 @@ class TimedOps {
   void attempt(const Work& work);
   void flush_l2();
   OpTimes timed(Op op, const Work& send, const Work& receive);
-  ClockTimes between_marks(Op op, const Work& work);
+  void between_marks(Op op, const Work& send, const Work& receive, OpTimes& times);
   void read_clocks(IterationTimes& times) const;
   void compute(double us);
   double receive_behind(const std::function<void(Halves)>& op, double compute_us);

@@ -22,7 +22,7 @@ class ExpertParallel {
   void combine(Halves halves, const CombineInputs& in, Bf16* out);
 
   /// There are several, so that nothing needs to be read or cleared between ops that are timed.
-  static constexpr int kNumClocks = 4;
+  static constexpr int kNumClocks = 2;
   /// Starts all clocks anew.
   void clear_clocks();
   /// The launches from now on are this clock's; -1: none's.

@@ -90,6 +90,24 @@ struct ProbeShare {
         epoch, WaitPhase::kProbe);
   }
 
+  /// Behind wait(): until the other warps that share the message have theirs as well. The last one
+  /// tells them.
+  template <class Warp, class W>
+  LLEP_DEVICE bool gather(Warp& warp, const W& wire, std::uint64_t epoch) const {
+    if (num_sharing == 1) return true;
+    auto* come = reinterpret_cast<std::uint64_t*>(wire.arrivals(args.rank, args.layout.gathered));
+    auto* last = come + ProbeLayout::kWordStride / sizeof *come;
+    warp.release();
+    warp.one([&] {
+      if (Warp::fetch_add(come, 1) + 1 < static_cast<std::uint64_t>(num_sharing)) return;
+      Warp::exchange(come, 0);
+      Warp::publish_max(last, epoch);
+    });
+    return warp.wait_all(
+        1, [&](int) { return Awaited{.word = last, .peer = args.partner}; }, epoch,
+        WaitPhase::kProbe);
+  }
+
  private:
   template <class Warp, class Pipe, class W>
   LLEP_DEVICE void put_chunk(Warp& warp, Pipe& pipe, const W& wire, std::uint64_t offset,
@@ -108,8 +126,9 @@ struct ProbeShare {
   }
 };
 
-/// Two ranks throw a message to and fro: half of a round is the latency. The peer's message of a
-/// round proves that this rank's own has arrived, so its home may be written again.
+/// Two ranks throw a message to and fro, each when it has all of the other's: half of a round is the
+/// latency. The peer's message of a round proves that this rank's own has arrived, so its home may
+/// be written again.
 ///
 /// With every other rank as partner, and all of them sending first, a round is the least that an
 /// all-to-all does: a message to each, and everybody's awaited. A peer's message then does not prove
@@ -124,15 +143,21 @@ struct PingPong {
   LLEP_DEVICE void operator()(Warp& warp, Pipe& pipe) const {
     const auto share = ProbeShare::of(warp, args);
     if (!share.any()) return;
-    const std::uint64_t words = args.layout.arrived;
     for (int round = 1; round <= args.num_rounds; ++round) {
       const std::uint64_t epoch = args.epoch + static_cast<std::uint64_t>(round);
-      if (!args.sends && !share.wait(warp, wire, words, epoch)) return;
+      if (!args.sends && !arrived(share, warp, epoch)) return;
       share.put(warp, pipe, wire, round);
-      share.signal(warp, wire, words, epoch);
+      share.signal(warp, wire, args.layout.arrived, epoch);
       wire.flush(warp);
-      if (args.sends && !share.wait(warp, wire, words, epoch)) return;
+      if (args.sends && !arrived(share, warp, epoch)) return;
     }
+  }
+
+ private:
+  template <class Warp>
+  LLEP_DEVICE bool arrived(const ProbeShare& share, Warp& warp, std::uint64_t epoch) const {
+    return share.wait(warp, wire, args.layout.arrived, epoch) &&
+           (args.partner < 0 || share.gather(warp, wire, epoch));
   }
 };
 

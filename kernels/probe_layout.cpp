@@ -21,6 +21,7 @@ PlannedProbes plan_probes(const ProbeAxes& axes) {
       sources * static_cast<std::uint64_t>(axes.num_warps) * ProbeLayout::kWordStride;
   layout.arrived = plan.fields.add("arrivals", words);
   layout.answered = plan.fields.add("answers", words);
+  layout.gathered = plan.fields.add("gathering", 2 * ProbeLayout::kWordStride);
   layout.messages = plan.fields.add("messages", layout.window_bytes);
   layout.windows = plan.fields.add("windows", sources * layout.window_bytes);
   return plan;

@@ -16,6 +16,8 @@ inline constexpr std::uint64_t kExchangeBytes = 16 * 1024;
 ///
 ///   arrived   [source][warp]  64-bit epoch: of the last message whose share that warp has sent
 ///   answered  [source][warp]  the same of answers to a stream
+///   gathered  warps that have their share of a message; 64-bit epoch: of the last message of which
+///             all have
 ///   messages  what this rank sends; the home of each share as well
 ///   windows   [source]        where messages arrive
 ///
@@ -32,6 +34,7 @@ struct ProbeLayout {
 
   std::uint64_t arrived = 0;
   std::uint64_t answered = 0;
+  std::uint64_t gathered = 0;
   std::uint64_t messages = 0;
   std::uint64_t windows = 0;
 

@@ -21,6 +21,13 @@ replay() { # RANK-COMMAND... -- OPTION...
   "${mpirun[@]}" --mca btl self,vader -np 2 "${before[@]}" "$llep" "${run[@]}" "$@" \
     >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
   [ "$(grep -c ' ok$' "$folder/log")" -eq 12 ] || { cat "$folder/log"; exit 1; }
+  # Each op has a device clock of its own, within what events see of it.
+  python3 - "$folder/r.json" <<'END' || { echo "device clock"; exit 1; }
+import json, sys
+for case in json.load(open(sys.argv[1]))["benchmarks"]:
+    us = case["latency_us"]
+    assert 0 < us["device"]["min"] and us["device"]["p50"] < 1.2 * us["cross_rank_max"]["p50"], us
+END
   # What nvidia-smi knows of the GPU, the program knows too.
   grep -q '"gpu_health": \[' "$folder/r.json" || { echo "no gpu_health"; exit 1; }
 }

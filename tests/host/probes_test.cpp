@@ -2,6 +2,7 @@
 // The probes of `llep floors`, ranks as threads: the right words and bytes, over ipc and over a
 // fifo with an in-process wire; and what ends them.
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,6 +86,31 @@ TEST_P(Probes, ping_pong_leaves_the_last_epoch_and_the_partners_bytes) {
         EXPECT_FALSE(wrong) << wrong->text;
       }
       rank.world.barrier();
+    }
+  });
+}
+
+/// The last share of rank 1's first message is missing: nothing of rank 0's second one leaves.
+TEST(PingPong, answers_a_whole_message) {
+  with_ranks({}, [](Rank& rank) {
+    const ProbeLayout& layout = rank.layout();
+    const std::uint64_t bytes = kSizes.back();
+    const int num_sharing = layout.num_sharing(bytes);
+    ASSERT_GT(num_sharing, 1);
+    if (rank.world.rank() == 0) {
+      rank.device.faults().timeout_ns = 200'000'000;
+      for (int warp = 0; warp < num_sharing - 1; ++warp) {
+        const std::uint64_t one = 1;
+        std::memcpy(rank.heap.base() + layout.word(layout.arrived, 1, warp), &one, sizeof one);
+      }
+      rank.launcher->ping_pong(
+          rank.transport->wire(),
+          {.layout = layout, .partner = 1, .message_bytes = bytes, .num_rounds = 2});
+      EXPECT_EQ(rank.device.faults().record->phase, WaitPhase::kProbe);
+    }
+    rank.world.barrier();
+    for (int warp = 0; rank.world.rank() == 1 && warp < num_sharing; ++warp) {
+      EXPECT_EQ(rank.word(layout.arrived, 0, warp), 1U) << "warp " << warp;
     }
   });
 }

@@ -62,7 +62,7 @@ OpTimes entered(std::int64_t ns, double us, double device_us) {
 TEST(Entries, TimesStartWithTheLastOne) {
   std::vector<OpTimes> times = {entered(-4000, 20, 18), entered(1000, 12, 11),
                                 entered(-1000, 1, 1)};
-  EXPECT_DOUBLE_EQ(take_entries_out(times, false), 5.0);
+  EXPECT_DOUBLE_EQ(take_entries_out(times), 5.0);
   EXPECT_DOUBLE_EQ(times[0].whole.host_observed, 15);
   EXPECT_DOUBLE_EQ(times[0].whole.device, 13);
   EXPECT_DOUBLE_EQ(times[1].whole.host_observed, 12);
@@ -70,11 +70,14 @@ TEST(Entries, TimesStartWithTheLastOne) {
   EXPECT_DOUBLE_EQ(times[2].whole.device, 0);  // clocks are compared to some error only
 }
 
-TEST(Entries, AreNothingToHalvesOnTheirOwn) {
+TEST(Entries, AreWaitedForInTheReceiveHalf) {
   std::vector<OpTimes> times = {entered(0, 20, 18), entered(3000, 12, 11)};
-  EXPECT_DOUBLE_EQ(take_entries_out(times, true), 3.0);
-  EXPECT_DOUBLE_EQ(times[0].whole.host_observed, 20);
-  EXPECT_DOUBLE_EQ(times[0].whole.device, 18);
+  times[0].receive_us = 9;
+  times[1].receive_us = 5;
+  EXPECT_DOUBLE_EQ(take_entries_out(times), 3.0);
+  EXPECT_DOUBLE_EQ(times[0].whole.host_observed, 17);
+  EXPECT_DOUBLE_EQ(times[0].receive_us, 6);
+  EXPECT_DOUBLE_EQ(times[1].receive_us, 5);
 }
 
 TEST(HiddenShare, IsOfTheSlowestRanksMedians) {
