@@ -297,6 +297,10 @@ delay() {
     'd["complete"] and len(d["benchmarks"]) == 4 and d["errors"] == [] and
      all(b["samples_us"][2] > 200000 and b["correctness"]["passed"] is True
          for b in d["benchmarks"] if b["op"] == "dispatch")'
+  # Split halves: the other rank waits for the late rows in its receive half.
+  run 0 -np 2 "$llep" run "${small[@]}" --json r.json --phases split --op dispatch \
+    --inject delay:rank=1,iter=2,us=300000
+  json 'd["benchmarks"][0]["latency_us"]["receive"]["max"] > 100000'
 }
 hang() {
   inject 4 hang:rank=1,iter=2 \
