@@ -94,10 +94,10 @@ TEST(CheckLimits, refuses_with_the_numbers) {
       "--qps-per-peer, or fewer ranks on this device");
   EXPECT_EQ(refused({.send_depth = 8192}),
             "verbs: mlx5_0: 8192 work requests per queue pair (max_qp_wr) are needed, the device "
-            "has at most 4096; a smaller send queue");
+            "has at most 4096; a smaller --send-depth");
   EXPECT_EQ(refused({.cq_entries = 1001}),
             "verbs: mlx5_0: 1001 entries per completion queue (max_cqe) are needed, the device has "
-            "at most 1000; more --proxy-threads, or fewer --qps-per-peer");
+            "at most 1000; more --proxy-threads, fewer --qps-per-peer, or a smaller --send-depth");
   EXPECT_EQ(refused({.bytes = (std::uint64_t{1} << 40) + 1}),
             "verbs: mlx5_0: 1099511627777 bytes in one memory region (max_mr_size) are needed, the "
             "device has at most 1099511627776; smaller shapes");

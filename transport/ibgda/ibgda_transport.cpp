@@ -63,6 +63,7 @@ MeshPlan IbgdaTransport::plan(int self) const {
           .cq_of = [first_cq](
                        int peer,
                        int channel) { return first_cq[static_cast<std::size_t>(peer)] + channel; },
+          .least_completions_per_qp = options_.verbs.send_depth,
           .own_registers = true};
 }
 
