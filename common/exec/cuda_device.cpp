@@ -287,8 +287,8 @@ void CudaDevice::check_adapter_writes() const {
               "asking how a GPU orders what adapters write");
   if (ordering >= cudaGPUDirectRDMAWritesOrderingOwner) return;
   throw Error(ExitCode::kUnavailable,
-              "on this machine a kernel may see an adapter's writes to GPU memory out of order; use "
-              "--mr-mode host");
+              "on this machine a kernel may see an adapter's writes to GPU memory out of order; "
+              "--transport fifo or hybrid-fifo with --mr-mode host goes through host memory");
 }
 
 }  // namespace llep

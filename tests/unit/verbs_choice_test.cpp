@@ -112,6 +112,19 @@ TEST(CheckLimits, a_device_without_atomics_is_found_out_before_use) {
             "write, without --relaxed-ordering on");
 }
 
+TEST(RegisterMemory, what_goes_through_host_memory_is_named_with_its_transport) {
+  constexpr const char* kRemedy =
+      "; --transport fifo or hybrid-fifo with --mr-mode host goes through host memory";
+  const auto refused = [](MrMode mode) {
+    return refusal([=] { register_memory(nullptr, {.on_device = true}, {.mr_mode = mode}); });
+  };
+  EXPECT_EQ(refused(MrMode::kHost),
+            std::string("verbs: registering 0 bytes of memory: --mr-mode host, but it is device "
+                        "memory") +
+                kRemedy);
+  EXPECT_TRUE(refused(MrMode::kDmabuf).ends_with(kRemedy)) << refused(MrMode::kDmabuf);
+}
+
 TEST(DescribeFailure, says_status_syndrome_and_what_to_look_at) {
   ibv_wc completion = {};
   completion.status = IBV_WC_RETRY_EXC_ERR;
