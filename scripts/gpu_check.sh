@@ -119,7 +119,7 @@ for part in "${parts[@]}"; do
       note twin "${mpirun[@]}" -np "$most" "${twin[@]}" "$llep" run "${over_twin[@]}" -t 8,128 \
         -d 7168 -k 8 -e 256 --dispatch-dtype bf16,fp8 --phases fused,split --json "$out/twin.json"
       note twin-soak "${mpirun[@]}" -np "$most" "${twin[@]}" "$llep" run "${over_twin[@]}" -t 8 \
-        -d 2048 -k 8 -e 64 --iters 1000 --json "$out/twin-soak.json"
+        -d 2048 -k 8 -e 64 --iters 1000 --dispatch-dtype bf16,fp8 --json "$out/twin-soak.json"
       for tool in memcheck racecheck; do  # some calls of CUDA are tried, to see if they succeed
         note "twin-$tool" "${mpirun[@]}" -np "$most" "${twin[@]}" compute-sanitizer \
           --tool "$tool" $([ $tool = racecheck ] || echo --report-api-errors no) \

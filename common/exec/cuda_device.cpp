@@ -281,14 +281,15 @@ int CudaDevice::export_dmabuf(std::byte* memory, std::size_t bytes) {
   return descriptor;
 }
 
-void CudaDevice::check_adapter_writes() const {
+std::string CudaDevice::check_adapter_writes() const {
   int ordering = 0;
   cuda::check(cudaDeviceGetAttribute(&ordering, cudaDevAttrGPUDirectRDMAWritesOrdering, ordinal_),
               "asking how a GPU orders what adapters write");
-  if (ordering >= cudaGPUDirectRDMAWritesOrderingOwner) return;
+  if (ordering >= cudaGPUDirectRDMAWritesOrderingAllDevices) return "all devices";
+  if (ordering >= cudaGPUDirectRDMAWritesOrderingOwner) return "owner";
   throw Error(ExitCode::kUnavailable,
-              "on this machine a kernel may see an adapter's writes to GPU memory out of order; use "
-              "--mr-mode host");
+              "on this machine a kernel may see an adapter's writes to GPU memory out of order; "
+              "--transport fifo or hybrid-fifo with --mr-mode host goes through host memory");
 }
 
 }  // namespace llep

@@ -54,7 +54,7 @@ class CudaDevice final : public Device {
   int export_dmabuf(std::byte* memory, std::size_t bytes) override;
   void use_here() override;
   std::unique_ptr<WordWriter> word_writer() override;
-  void check_adapter_writes() const override;
+  std::string check_adapter_writes() const override;
   FaultSink& faults() override { return faults_; }
   void give_up() override;
 

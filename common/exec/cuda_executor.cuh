@@ -57,6 +57,8 @@ class Warp {
     ptx::barrier_sync(1, static_cast<std::uint32_t>(team.num_warps) * 32U);
   }
 
+  __device__ __forceinline__ void refuse_dirty(const char* /*what*/) const {}  // the host's to do
+
   template <class F>
   __device__ __forceinline__ auto one_later(F f) {
     Later<std::invoke_result_t<F>> result{};

@@ -94,7 +94,8 @@ class Device {
   /// Writes words of this device's memory; its thread has called use_here.
   virtual std::unique_ptr<WordWriter> word_writer() = 0;
   /// Throws Error(kUnavailable) unless kernels see what adapters write in the order it was written.
-  virtual void check_adapter_writes() const = 0;
+  /// Returns whose kernels do, as CUDA says it: "owner", "all devices"; empty: no GPU is in the way.
+  virtual std::string check_adapter_writes() const = 0;
 
   /// The record of the first wait that passed its deadline, shared by all kernels of the device.
   virtual FaultSink& faults() = 0;

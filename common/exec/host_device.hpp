@@ -50,7 +50,7 @@ class HostDevice final : public Device {
   double elapsed_us(int from, int to) override;
   std::optional<std::string> pci_bus_id() const override { return std::nullopt; }
   int export_dmabuf(std::byte* memory, std::size_t bytes) override;
-  void check_adapter_writes() const override {}
+  std::string check_adapter_writes() const override { return {}; }
   std::unique_ptr<WordWriter> word_writer() override;
   FaultSink& faults() override { return faults_; }
   void give_up() override;

@@ -188,10 +188,12 @@ class Warp {
 
   /// Writes pair i, data(i) tagged with the epoch, to pair i of every target(p), p < num_targets
   /// (nullptr: none).
-  /// n <= kMostPosted. Whoever collects the pair has seen nothing else by it.
+  /// n <= kMostPosted. Whoever collects the pair has seen nothing else by it. Lanes of this warp
+  /// see each other's pairs after a sync.
   template <class Data, class Target>
   void post(int n, Data data, int num_targets, Target target, std::uint64_t epoch) {
     refuse_dirty("post");
+    dirty_ = n > 0;
     for (int i = 0; i < n; ++i) {
       const TaggedPair pair = data(i);
       for (int p = 0; p < num_targets; ++p) {

@@ -21,7 +21,7 @@
 ///   warp.earlier_equal(l)  for each lane, how many lanes before it hold the same value
 ///   warp.wait_all(n, f, …) polls one word per lane until all have reached the epoch
 ///   warp.signal(n, f, …)   one release, then one relaxed store per target
-///   warp.post(n, f, …)     relaxed stores of words that carry their epoch
+///   warp.post(n, f, …)     relaxed stores, by all lanes, of words that carry their epoch
 ///   warp.collect(…)        waits for such words and hands over what they carry
 ///   warp.release()         what was written before comes before slots stored later
 ///   warp.wait_for(f, …)    calls f() in one lane until it returns the value waited for
@@ -29,6 +29,7 @@
 ///   warp.fail(…)           leaves a record and lets every wait give up
 ///   warp.now_ns()          the device's clock
 ///   warp.sync()            what lanes wrote is seen by all lanes
+///   warp.refuse_dirty(…)   on the host: ends the program if lanes wrote since the last sync
 ///   warp.team_sync(team)   what warps wrote is seen by all warps of the team
 ///   warp.block_sync()      the same for the whole block
 ///

@@ -2,6 +2,7 @@
 // Queues of libmlx5 driven by warps; two ranks under mpirun, over whatever adapter there is.
 #include "tests/ibgda/adapter_rank.hpp"
 #include "tests/mpi_main.hpp"
+#include "transport/ibgda/ibgda_transport.hpp"
 
 #include <algorithm>
 #include <array>
@@ -93,18 +94,39 @@ TEST_F(AdapterTest, entries_are_those_that_ibv_post_send_writes) {
     EXPECT_EQ(bytes_of(encode_write(head, library.to(), library.from(4096))),
               library.post(library.write(flags), rows, 4096));
   }
-  for (const std::uint32_t bytes : {4U, 8U}) {
-    const std::uint64_t value = 0x0123456789abcdef;
+  InlineWords words;
+  for (std::uint32_t bytes = 4; bytes <= kMostInlineBytes; bytes += 4) {
+    words.word[bytes / 4 - 1] = 0x01234567 * bytes;
     const WqeHead head = library.head(true);
-    const Wqe ours = bytes == 4
-                         ? encode_inline(head, library.to(), static_cast<std::uint32_t>(value))
-                         : encode_inline(head, library.to(), value);
-    EXPECT_EQ(bytes_of(ours),
-              library.post(library.write(IBV_SEND_SIGNALED | IBV_SEND_INLINE), &value, bytes));
+    EXPECT_EQ(bytes_of(encode_inline(head, library.to(), words, bytes)),
+              library.post(library.write(IBV_SEND_SIGNALED | IBV_SEND_INLINE), words.word, bytes))
+        << bytes;
   }
   const WqeHead head = library.head(true);
   EXPECT_EQ(bytes_of(encode_fetch_add(head, library.to(), 77, library.from(8))),
             library.post(library.fetch_add(77), rows, 8));
+}
+
+TEST_F(AdapterTest, registered_inputs_are_sent_from_where_they_lie) {
+  constexpr std::uint64_t kBytes = 8192;
+  HostDevice& device = mine_.device();
+  const Memory rows = device.allocate_pages(kBytes);
+  const std::vector<bool> near(static_cast<std::size_t>(world_.size()), false);
+  SymmetricHeap heap(world_, device, AdapterRank::kHeapBytes, near);
+  const auto transport = make_ibgda_transport({.verbs = {.send_depth = 64}, .near = near});
+  transport->connect(world_, heap);
+  const auto sends_from = [&](std::uint64_t offset) {
+    return std::get<HybridWire<IbgdaWire>>(transport->wire())
+        .far.can_send_from(rows.get() + offset, 256);
+  };
+  EXPECT_FALSE(sends_from(0));
+  auto registered = transport->send_from(rows.get(), kBytes);
+  EXPECT_TRUE(sends_from(0));
+  EXPECT_TRUE(sends_from(kBytes - 256));
+  EXPECT_FALSE(sends_from(kBytes - 255));
+  registered.reset();
+  EXPECT_FALSE(sends_from(0));
+  transport->disconnect(world_);
 }
 
 /// Rows and signals of several warps through one queue pair of 64 entries. A warp is at most

@@ -53,10 +53,17 @@ experts() {
   json 'all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
 }
 
-# What the adapter may do and a polite one does not.
+# What the adapter may do and a polite one does not: each mode alone, then several at once.
 adversary() {
   need_python
   local modes
+  for modes in delay interleave split completions stall; do
+    export SOFTMLX5_ADVERSARY=$modes:seed=7
+    run 0 -np 2 "$llep" run --device host -t 1,17 -d 128,1024 -k 1,3 --experts-per-rank 3 \
+      --iters 2 --warmup 0 --check all --transport ibgda --send-depth 64 --json r.json
+    json 'len(d["benchmarks"]) == 16 and
+          all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
+  done
   for modes in delay,interleave split,completions delay,interleave,split,completions,stall; do
     export SOFTMLX5_ADVERSARY=$modes:seed=7
     run 0 -np 3 "$llep" run --device host -t 17 -d 512 -k 4 --experts-per-rank 3 --iters 3 \
@@ -78,6 +85,22 @@ relaxed() {
   json 'all("with relaxed ordering, signals by atomic" in t["descriptions"][1]
             for t in d["context"]["transports"])'
   json 'all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
+}
+
+# Ethernet, and a device for each rank.
+roce() {
+  export SOFTMLX5_LINK=eth SOFTMLX5_DEVICES=2
+  need_python
+  run 0 -np 2 "$llep" run "${small[@]}" --transport ibgda --nic-map mlx5_0,mlx5_1 \
+    --signal write,atomic --check all --json r.json
+  says out '^transport: ibgda: mlx5_0 port 1 GID 3 \(RoCEv2 '
+  json '[t["descriptions"][r].split(",")[0].split(" GID 3 (RoCEv2 ")[0]
+         for t in d["context"]["transports"] for r in (0, 1)] ==
+        2 * ["mlx5_0 port 1", "mlx5_1 port 1"]'
+  json 'all("warning: ranks" not in text for t in d["context"]["transports"]
+            for text in t["descriptions"])'
+  json 'len(d["benchmarks"]) == 4 and
+        all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
 }
 
 modes() {
@@ -148,7 +171,13 @@ refused() {
   complains 5 'queue pairs .max_qp. are needed, the device has at most [0-9]+; fewer --qps-per-peer' \
     "${on2[@]}" --qps-per-peer 10000
   complains 5 'work requests per queue pair .max_qp_wr.' "${on2[@]}" --send-depth 1048576
+  # libmlx5 takes four blocks for each work request of a queue pair: fewer than max_qp_wr fit.
+  complains 5 'a queue pair for 16384 work requests on mlx5_0: Invalid argument; a smaller --send-depth' \
+    "${on2[@]}" --send-depth 16384
   if ls /sys/class/infiniband/* >/dev/null 2>&1; then return; fi
+  # One rank alone has no adapter: all say so and name it.
+  complains 5 'rank 1: verbs: ' -np 1 "$llep" run "${small[@]}" --transport ibgda --json r.json : \
+    -np 1 "$real_llep" run "${small[@]}" --transport ibgda --json r.json
   complains 5 'verbs: ' -np 2 "$real_llep" run "${small[@]}" --transport ibgda --json r.json
 }
 

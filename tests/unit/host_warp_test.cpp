@@ -121,6 +121,8 @@ TEST(HostPipe, stores_the_staged_row_to_all_places_but_null) {
 void nothing(int /*i*/) {}
 std::uint64_t* no_word(int /*i*/) { return nullptr; }
 std::byte* no_place(int /*i*/) { return nullptr; }
+TaggedPair no_pair(int /*i*/) { return {}; }
+TaggedPair* nowhere(int /*p*/) { return nullptr; }
 
 TEST(HostDirtyDeathTest, primitives_that_need_synced_lanes_refuse_others) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
@@ -135,6 +137,9 @@ TEST(HostDirtyDeathTest, primitives_that_need_synced_lanes_refuse_others) {
   EXPECT_DEATH(lone.pipe().store_to(warp, 1, no_place, 16), "broken invariant: store_to\\(\\)");
   warp.sync();
   warp.team_for_each(Team{0, 1}, 1, nothing);
+  EXPECT_DEATH(warp.one([] {}), "broken invariant");
+  warp.sync();
+  warp.post(1, no_pair, 1, nowhere, 1);
   EXPECT_DEATH(warp.one([] {}), "broken invariant");
 }
 

@@ -94,10 +94,10 @@ TEST(CheckLimits, refuses_with_the_numbers) {
       "--qps-per-peer, or fewer ranks on this device");
   EXPECT_EQ(refused({.send_depth = 8192}),
             "verbs: mlx5_0: 8192 work requests per queue pair (max_qp_wr) are needed, the device "
-            "has at most 4096; a smaller send queue");
+            "has at most 4096; a smaller --send-depth");
   EXPECT_EQ(refused({.cq_entries = 1001}),
             "verbs: mlx5_0: 1001 entries per completion queue (max_cqe) are needed, the device has "
-            "at most 1000; more --proxy-threads, or fewer --qps-per-peer");
+            "at most 1000; more --proxy-threads, fewer --qps-per-peer, or a smaller --send-depth");
   EXPECT_EQ(refused({.bytes = (std::uint64_t{1} << 40) + 1}),
             "verbs: mlx5_0: 1099511627777 bytes in one memory region (max_mr_size) are needed, the "
             "device has at most 1099511627776; smaller shapes");
@@ -110,6 +110,19 @@ TEST(CheckLimits, a_device_without_atomics_is_found_out_before_use) {
   EXPECT_EQ(refusal([&] { check_limits("mlx5_0", without, {.atomics = true}); }),
             "verbs: mlx5_0: signals shall be atomics, the device has none (atomic_cap 0); --signal "
             "write, without --relaxed-ordering on");
+}
+
+TEST(RegisterMemory, what_goes_through_host_memory_is_named_with_its_transport) {
+  constexpr const char* kRemedy =
+      "; --transport fifo or hybrid-fifo with --mr-mode host goes through host memory";
+  const auto refused = [](MrMode mode) {
+    return refusal([=] { register_memory(nullptr, {.on_device = true}, {.mr_mode = mode}); });
+  };
+  EXPECT_EQ(refused(MrMode::kHost),
+            std::string("verbs: registering 0 bytes of memory: --mr-mode host, but it is device "
+                        "memory") +
+                kRemedy);
+  EXPECT_TRUE(refused(MrMode::kDmabuf).ends_with(kRemedy)) << refused(MrMode::kDmabuf);
 }
 
 TEST(DescribeFailure, says_status_syndrome_and_what_to_look_at) {

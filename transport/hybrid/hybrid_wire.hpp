@@ -68,6 +68,7 @@ struct HybridWire {
           return reinterpret_cast<TaggedPair*>(words);
         },
         epoch);
+    warp.sync();  // a far wire's lanes may read what other lanes posted
     for (int first = 0; first < num_peers; first += kMaxLanes) {
       const int some = num_peers - first < kMaxLanes ? num_peers - first : kMaxLanes;
       far.put_words(

@@ -39,6 +39,7 @@ class IbgdaTransport final : public Transport {
   IbgdaOptions options_;
   Device* device_ = nullptr;
   SymmetricHeap* heap_ = nullptr;
+  std::string writes_ordered_for_;
   IpcWire near_;
   std::shared_ptr<VerbsMesh> mesh_;
   AtomicResults results_;
@@ -63,6 +64,7 @@ MeshPlan IbgdaTransport::plan(int self) const {
           .cq_of = [first_cq](
                        int peer,
                        int channel) { return first_cq[static_cast<std::size_t>(peer)] + channel; },
+          .least_completions_per_qp = options_.verbs.send_depth,
           .own_registers = true};
 }
 
@@ -72,7 +74,7 @@ void IbgdaTransport::connect(Communicator& world, SymmetricHeap& heap) {
   same_everywhere([&] { near_ = make_ipc_wire(world, heap, options_.near); });
   collectively(world, [&] {
     if (const auto why = why_no_ibgda()) throw Error(ExitCode::kUnavailable, *why);
-    if (on_gpu()) device_->check_adapter_writes();
+    writes_ordered_for_ = device_->check_adapter_writes();
   });
   const VerbsRank rank{
       .gpu_pci_bus_id = device_->pci_bus_id(),
@@ -201,6 +203,9 @@ TransportReport IbgdaTransport::report() const {
                       verbs.atomic_signals() ? "atomic" : "write", verbs.send_depth,
                       options_.policy.is_tail() ? "by signals"
                                                 : fmt::format("every {}", options_.policy.every))};
+  if (!writes_ordered_for_.empty()) {
+    report.description += ", writes to GPU memory ordered for " + writes_ordered_for_;
+  }
   if (const int sharing = queues_->num_sharing(); sharing > 0) {
     report.description += fmt::format(", {} of {} queue pairs share doorbell registers", sharing,
                                       queues_->num_queues());

@@ -125,6 +125,7 @@ struct IbgdaWire {
   template <class Warp, class F>
   LLEP_DEVICE void put_as(Warp& warp, int n, F to, const std::byte* from, std::uint32_t bytes,
                           const PostRules& rules) const {
+    warp.refuse_dirty("put");  // lanes read what they send inline
     const auto some = posting(warp, n, to);
     if (some.lanes == 0) return;
     const auto places = offsets(warp, n, to);

@@ -44,6 +44,7 @@ struct IpcWire {
     warp.post(
         n, data, num_peers,
         [&](int p) { return reinterpret_cast<TaggedPair*>(address(to(p))); }, epoch);
+    warp.sync();
   }
   LLEP_DEVICE std::byte* arrivals(int /*peer*/, std::uint64_t offset) const {
     return bases[rank] + offset;

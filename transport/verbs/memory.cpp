@@ -12,6 +12,10 @@ namespace llep {
 
 namespace {
 
+/// Kernels that post to adapters themselves have device memory alone to send from.
+constexpr const char* kThroughHost =
+    "--transport fifo or hybrid-fifo with --mr-mode host goes through host memory";
+
 int access_of(const VerbsOptions& options) {
   unsigned access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
   if (options.atomic_signals()) access |= IBV_ACCESS_REMOTE_ATOMIC;
@@ -80,7 +84,9 @@ RegisteredMemory register_memory(ibv_pd* pd, const VerbsMemory& memory,
   const int access = access_of(options);
   if (!memory.on_device) return register_host(pd, memory, access);
   const MrMode mode = options.mr_mode;
-  if (mode == MrMode::kHost) refuse(memory, "--mr-mode host, but it is device memory");
+  if (mode == MrMode::kHost) {
+    refuse(memory, fmt::format("--mr-mode host, but it is device memory; {}", kThroughHost));
+  }
   std::string no_dmabuf = "not tried";
   std::string no_peermem = "not tried";
   if (mode != MrMode::kPeermem) {
@@ -94,8 +100,8 @@ RegisteredMemory register_memory(ibv_pd* pd, const VerbsMemory& memory,
   refuse(memory,
          fmt::format("dma-buf: {}; peer memory: {} (--mr-mode {}). dma-buf needs Linux 5.12 "
                      "and the open GPU kernel modules, peer memory modprobe "
-                     "nvidia-peermem; --mr-mode host goes through host memory",
-                     no_dmabuf, no_peermem, to_string(mode)));
+                     "nvidia-peermem; {}",
+                     no_dmabuf, no_peermem, to_string(mode), kThroughHost));
 }
 
 }  // namespace llep

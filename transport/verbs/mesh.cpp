@@ -73,7 +73,8 @@ void MeshMaker::open(const ChosenPort& chosen, const VerbsMemory& heap) {
                {.num_qps = num_far * plan_.channels_per_peer * chosen.num_sharing,
                 .num_cqs = plan_.num_cqs * chosen.num_sharing,
                 .send_depth = options_.send_depth,
-                .cq_entries = std::max(kLeastCompletions, most_qps),
+                .cq_entries =
+                    std::max(kLeastCompletions, most_qps * plan_.least_completions_per_qp),
                 .bytes = heap.bytes,
                 .atomics = options_.atomic_signals()});
   mesh_.cq_entries =
@@ -158,11 +159,11 @@ void check_limits(const std::string& device, const ibv_device_attr& limits,
   check("queue pairs (max_qp)", number(needs.num_qps), number(limits.max_qp),
         "fewer --qps-per-peer, or fewer ranks on this device");
   check("work requests per queue pair (max_qp_wr)", number(needs.send_depth),
-        number(limits.max_qp_wr), "a smaller send queue");
+        number(limits.max_qp_wr), "a smaller --send-depth");
   check("completion queues (max_cq)", number(needs.num_cqs), number(limits.max_cq),
         "fewer --qps-per-peer, or fewer ranks on this device");
   check("entries per completion queue (max_cqe)", number(needs.cq_entries), number(limits.max_cqe),
-        "more --proxy-threads, or fewer --qps-per-peer");
+        "more --proxy-threads, fewer --qps-per-peer, or a smaller --send-depth");
   check("bytes in one memory region (max_mr_size)", needs.bytes, limits.max_mr_size,
         "smaller shapes");
   if (needs.atomics && limits.atomic_cap == IBV_ATOMIC_NONE) {

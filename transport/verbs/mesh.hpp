@@ -18,6 +18,9 @@ struct MeshPlan {
   int channels_per_peer = 1;
   int num_cqs = 1;
   std::function<int(int peer, int channel)> cq_of = {};
+  /// What a completion queue holds for each of its queue pairs; as many as the queue pair has work
+  /// requests if the device can.
+  int least_completions_per_qp = 1;
   /// Each queue pair shall have a doorbell register that no other one uses, if the device has
   /// enough.
   bool own_registers = false;

@@ -35,8 +35,9 @@ ibv_ah_attr address_of(const VerbsDevice& device, const VerbsOptions& options,
 
 }  // namespace
 
-[[noreturn]] void fail_verbs(const std::string& doing, int error) {
-  throw Error(ExitCode::kUnavailable, fmt::format("verbs: {}: {}", doing, std::strerror(error)));
+[[noreturn]] void fail_verbs(const std::string& doing, int error, const std::string& remedy) {
+  throw Error(ExitCode::kUnavailable, fmt::format("verbs: {}: {}{}{}", doing, std::strerror(error),
+                                                  remedy.empty() ? "" : "; ", remedy));
 }
 
 Endpoint endpoint_of(const VerbsDevice& device, const RegisteredMemory& heap) {
@@ -64,7 +65,13 @@ UniqueQp create_qp(const VerbsDevice& device, ibv_pd* pd, ibv_cq* cq, const Verb
   wanted.cap.max_recv_sge = 1;
   wanted.cap.max_inline_data = sizeof(std::uint64_t);
   UniqueQp qp(ibv_create_qp(pd, &wanted));
-  if (!qp) fail_verbs("making a queue pair on " + device.name, errno);
+  if (!qp) {
+    // A work request may take several of the blocks that a library counts a queue in.
+    const int error = errno;
+    fail_verbs(fmt::format("making a queue pair for {} work requests on {}", options.send_depth,
+                           device.name),
+               error, error == EINVAL || error == ENOMEM ? "a smaller --send-depth" : "");
+  }
 
   ibv_qp_attr init = {};
   init.qp_state = IBV_QPS_INIT;

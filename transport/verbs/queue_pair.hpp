@@ -9,8 +9,8 @@
 
 namespace llep {
 
-/// Throws Error(kUnavailable): "verbs: <doing>: <what errno says>".
-[[noreturn]] void fail_verbs(const std::string& doing, int error);
+/// Throws Error(kUnavailable): "verbs: <doing>: <what errno says>; <remedy>".
+[[noreturn]] void fail_verbs(const std::string& doing, int error, const std::string& remedy = "");
 
 /// What peers must know of a rank to connect with it; plain data, exchanged.
 struct Endpoint {
