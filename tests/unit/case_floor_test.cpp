@@ -39,7 +39,10 @@ Json floors_document() {
 }
 
 Floors read(const Json& document) {
-  return read_floors(TemporaryResult(document.dump()).path(), make_context());
+  const TemporaryResult file(document.dump());
+  RunOptions options;
+  options.floors_path = file.path();
+  return read_floors(options, make_context());
 }
 
 Case make_case(int num_tokens = 128) {
@@ -203,9 +206,69 @@ TEST(Floors, AreOfThisHardware) {
             "devices is [\"NVIDIA H200\",\"NVIDIA H100\"] there, "
             "[\"NVIDIA H200\",\"NVIDIA H200\"] in this run");
   document = floors_document();
+  document["context"]["num_nodes"] = 2;
+  EXPECT_EQ(complaint(document), "num_nodes is 2 there, 1 in this run");
+  document = floors_document();
+  document["context"]["nodes"] = {0, 0};
+  EXPECT_EQ(complaint(document), "nodes is [0,0] there, [0,1] in this run");
+  document["context"].erase("nodes");
+  EXPECT_EQ(complaint(document), "(none)");
+  document["context"]["arguments"]["ranks-per-node"] = 1;
+  EXPECT_EQ(complaint(document), "ranks-per-node is 1 there, 0 in this run");
+  document = floors_document();
   EXPECT_EQ(read(floors_document()).source(), "llep_AreOfThisHardware.json");  // without its folder
   document.erase("kind");
   EXPECT_EQ(complaint(document), "kind is \"run\", but only results of llep floors can be read");
+}
+
+/// What a run says of a file whose floors of fifo were carried by `path`, over softmlx5 and rxe.
+std::string complaint_of_carrier(const Json& path, const Json& stand_ins,
+                                 const TransportSummary& here) {
+  Json document = floors_document();
+  document["floors"].push_back(probe("fifo", "flag", 8, 1, 1.5, 0.0));
+  document["context"]["stand_ins"] = {"softmlx5", "rxe"};
+  Json transport = {{"name", "fifo, depth 512"},
+                    {"paths", {{"self", "ipc", path}, {"ipc", "self", "none"}}}};
+  if (!stand_ins.is_null()) transport["stand_ins"] = stand_ins;
+  document["context"]["transports"] = {transport, {{"name", "fifo"}, {"paths", nullptr}}};
+  try {
+    read(document).need_same_carrier(here);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    const std::string text = error.what();
+    return text.substr(text.find(".json: ") + 7);
+  }
+  return "(none)";
+}
+
+TransportSummary over(const char* transport, const char* far,
+                      std::vector<std::string> stand_ins = {}) {
+  return {.name = transport,
+          .descriptions = {},
+          .stand_ins = std::move(stand_ins),
+          .far = far,
+          .paths = {},
+          .proxy_cpu = {}};
+}
+
+TEST(Floors, AreOfWhatCarriesTheRows) {
+  const Json real = Json::array();
+  EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("fifo", "fifo-mpi")), "(none)");
+  EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("fifo", "fifo-verbs")),
+            "transport fifo is \"fifo-mpi\" there, \"fifo-verbs\" in this run");
+  EXPECT_EQ(complaint_of_carrier("fifo-verbs", {"rxe"}, over("fifo", "fifo-verbs", {"rxe"})),
+            "(none)");
+  EXPECT_EQ(complaint_of_carrier("fifo-verbs", {"rxe"}, over("fifo", "fifo-verbs")),
+            "transport fifo is \"fifo-verbs over rxe\" there, \"fifo-verbs\" in this run");
+  // Older files have the stand-ins of all transports together.
+  EXPECT_EQ(complaint_of_carrier("fifo-verbs", nullptr, over("fifo", "fifo-verbs")),
+            "transport fifo is \"fifo-verbs over softmlx5, rxe\" there, \"fifo-verbs\" in this run");
+  EXPECT_EQ(complaint_of_carrier("none", real, over("fifo", "fifo-mpi")),
+            "transport fifo is \"\" there, \"fifo-mpi\" in this run");
+  // Nothing to compare: no far ranks, no floors of that transport.
+  EXPECT_EQ(complaint_of_carrier("none", {"rxe"}, over("fifo", "")), "(none)");
+  EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("ipc", "")), "(none)");
+  EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("ibgda", "ibgda")), "(none)");
 }
 
 /// Two ranks with two experts each. Rank 0's token goes to both experts of rank 1; rank 1's two
