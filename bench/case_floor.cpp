@@ -179,7 +179,7 @@ std::optional<CaseFloor> floor_of(const OpResult& op, const Case& one, const Flo
   floor.formula = "wire_us + memory_us" + more(num_flags, "flag_us");
   std::vector<std::pair<double, const char*>> parts = {
       {floor.wire_us, "wire"}, {floor.memory_us, "memory"}, {flags_us, "flag"}};
-  const bool like_exchange = one.shape.max_tokens < kFewTokens &&
+  const bool like_exchange = op.floor_work.all_to_all && one.shape.max_tokens < kFewTokens &&
                              row_bytes(Op::kDispatch, one.dtype, one.shape.hidden) >= kLeastRow;
   if (like_exchange && exchange_us > floor.device_us) {
     floor.device_us = exchange_us;

@@ -49,6 +49,7 @@ constexpr std::int64_t row_bytes(Op op, DispatchDtype dtype, int hidden) {
 struct FloorWork {
   std::vector<std::uint64_t> wire = {};    // a row for every token and other rank
   std::vector<std::uint64_t> memory = {};  // read or written in the rank's own memory
+  bool all_to_all = true;                  // every rank sends every other one a row
 };
 
 /// Samples of every rank: [num_ranks][num_iterations] microseconds. Empty: not measured.

@@ -64,11 +64,14 @@ void for_each_token(const GlobalRouting& routing, F f) {
 void add_dispatch(const GlobalRouting& routing, std::uint64_t sent_row, std::uint64_t bf16_row,
                   FloorWork& work) {
   for_each_token(routing, [&](std::size_t source, const std::vector<std::uint64_t>& rows) {
-    work.memory[source] += bf16_row;
+    const auto needs = [](std::uint64_t num_rows) { return num_rows > 0; };
+    if (std::any_of(rows.begin(), rows.end(), needs)) work.memory[source] += bf16_row;
     for (std::size_t rank = 0; rank < rows.size(); ++rank) {
       if (rows[rank] == 0) continue;
-      if (rank != source) work.wire[source] += sent_row;
-      work.memory[rank] += (1 + rows[rank]) * sent_row;
+      work.memory[rank] += rows[rank] * sent_row;
+      if (rank == source) continue;
+      work.wire[source] += sent_row;
+      work.memory[rank] += sent_row;
     }
   });
 }
@@ -78,11 +81,25 @@ void add_combine(const GlobalRouting& routing, std::uint64_t bf16_row, FloorWork
     work.memory[source] += bf16_row;
     for (std::size_t rank = 0; rank < rows.size(); ++rank) {
       if (rows[rank] == 0) continue;
-      if (rank != source) work.wire[rank] += bf16_row;
       work.memory[rank] += rows[rank] * bf16_row;
+      if (rank == source) continue;
+      work.wire[rank] += bf16_row;
       work.memory[source] += bf16_row;
     }
   });
+}
+
+/// Of both ops: combine sends back.
+bool all_to_all(const GlobalRouting& routing) {
+  const auto num_ranks = static_cast<std::size_t>(routing.shape.num_ranks);
+  std::vector<std::uint64_t> rows_between(num_ranks * num_ranks);
+  for_each_token(routing, [&](std::size_t source, const std::vector<std::uint64_t>& rows) {
+    for (std::size_t rank = 0; rank < num_ranks; ++rank) {
+      rows_between[source * num_ranks + rank] += rows[rank];
+    }
+  });
+  for (std::size_t rank = 0; rank < num_ranks; ++rank) rows_between[rank * (num_ranks + 1)] = 1;
+  return std::find(rows_between.begin(), rows_between.end(), 0U) == rows_between.end();
 }
 
 }  // namespace
@@ -127,7 +144,8 @@ FloorWork floor_work(const GlobalRouting& routing, const Case& one, Op op) {
     return static_cast<std::uint64_t>(row_bytes(of, one.dtype, one.shape.hidden));
   };
   FloorWork work{.wire = std::vector<std::uint64_t>(num_ranks),
-                 .memory = std::vector<std::uint64_t>(num_ranks)};
+                 .memory = std::vector<std::uint64_t>(num_ranks),
+                 .all_to_all = all_to_all(routing)};
   if (op != Op::kCombine) add_dispatch(routing, row(Op::kDispatch), row(Op::kCombine), work);
   if (op != Op::kDispatch) add_combine(routing, row(Op::kCombine), work);
   return work;

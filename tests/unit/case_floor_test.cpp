@@ -96,6 +96,13 @@ TEST(CaseFloor, OfFewTokensIsAnExchange) {
   EXPECT_STREQ(floor(32)->limited_by, "launch");
 }
 
+TEST(CaseFloor, IsNoExchangeWhereSomeSendNothing) {
+  OpResult op = make_op_of(Op::kCombine, 10, 10);
+  op.floor_work.all_to_all = false;
+  EXPECT_DOUBLE_EQ(floor_of(op, make_case(8), read(floors_document()))->device_us,
+                   0.1 + 0.01 + 2.0);
+}
+
 TEST(CaseFloor, OfSmallRowsIsNoExchange) {
   const OpResult op = make_op_of(Op::kCombine, 10, 10);
   Case one = make_case(8);
@@ -271,32 +278,59 @@ TEST(Floors, AreOfWhatCarriesTheRows) {
   EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("ibgda", "ibgda")), "(none)");
 }
 
-/// Two ranks with two experts each. Rank 0's token goes to both experts of rank 1; rank 1's two
-/// tokens to expert 0 and its own expert 2, and to its own alone.
+/// Of two ranks with two experts each, one token of rank 0 and two of rank 1.
+GlobalRouting make_routing(std::vector<std::int64_t> topk_idx) {
+  return {.shape = {.num_ranks = 2, .num_experts = 4, .max_tokens = 2, .hidden = 128, .num_topk = 2},
+          .num_tokens = {1, 2},
+          .topk_idx = std::move(topk_idx),
+          .weights = std::vector<float>(8)};
+}
+
+/// Rank 0's token goes to both experts of rank 1; rank 1's two tokens to expert 0 and its own expert
+/// 2, and to its own alone.
 TEST(FloorWork, IsTheLeastThatMustMove) {
+  const GlobalRouting routing = make_routing({2, 3, -1, -1, 0, 2, 2, -1});
   Case one = report_fixture::make_case();
-  one.shape = {.num_ranks = 2, .num_experts = 4, .max_tokens = 2, .hidden = 128, .num_topk = 2};
-  const GlobalRouting routing{.shape = one.shape,
-                              .num_tokens = {1, 2},
-                              .topk_idx = {2, 3, -1, -1, 0, 2, 2, -1},
-                              .weights = std::vector<float>(8)};
+  one.shape = routing.shape;
   constexpr std::uint64_t kRow = 256;
   const FloorWork dispatch = floor_work(routing, one, Op::kDispatch);
   EXPECT_EQ(dispatch.wire, (std::vector<std::uint64_t>{1 * kRow, 1 * kRow}));
   // Rank 0 reads a token, and one that arrives, which it writes once. Rank 1 reads two tokens and
-  // three copies, and writes four rows.
-  EXPECT_EQ(dispatch.memory, (std::vector<std::uint64_t>{3 * kRow, 9 * kRow}));
+  // one that arrives, and writes four rows.
+  EXPECT_EQ(dispatch.memory, (std::vector<std::uint64_t>{3 * kRow, 7 * kRow}));
   const FloorWork combine = floor_work(routing, one, Op::kCombine);
   EXPECT_EQ(combine.wire, (std::vector<std::uint64_t>{1 * kRow, 1 * kRow}));
   // Rank 0 reads an expert's row and one that arrives, and writes a token's. Rank 1 reads four
-  // experts' rows and three that arrive, and writes two.
-  EXPECT_EQ(combine.memory, (std::vector<std::uint64_t>{3 * kRow, 9 * kRow}));
+  // experts' rows and one that arrives, and writes two.
+  EXPECT_EQ(combine.memory, (std::vector<std::uint64_t>{3 * kRow, 7 * kRow}));
   const FloorWork pair = floor_work(routing, one, Op::kPair);
-  EXPECT_EQ(pair.memory, (std::vector<std::uint64_t>{6 * kRow, 18 * kRow}));
+  EXPECT_EQ(pair.memory, (std::vector<std::uint64_t>{6 * kRow, 14 * kRow}));
   // FP8 rows, with a scale; the token that is read is bf16.
   one.dtype = DispatchDtype::kFp8;
   EXPECT_EQ(floor_work(routing, one, Op::kDispatch).wire, (std::vector<std::uint64_t>{132, 132}));
   EXPECT_EQ(floor_work(routing, one, Op::kDispatch).memory[0], 256U + 2 * 132U);
+}
+
+TEST(FloorWork, ReadsNoTokenThatNobodyGets) {
+  const GlobalRouting routing = make_routing({-1, -1, -1, -1, 2, -1, -1, -1});
+  Case one = report_fixture::make_case();
+  one.shape = routing.shape;
+  constexpr std::uint64_t kRow = 256;
+  // Rank 1 reads one token and writes it; in the end all have a row of their own.
+  EXPECT_EQ(floor_work(routing, one, Op::kDispatch).memory,
+            (std::vector<std::uint64_t>{0, 2 * kRow}));
+  EXPECT_EQ(floor_work(routing, one, Op::kCombine).memory,
+            (std::vector<std::uint64_t>{1 * kRow, 3 * kRow}));
+}
+
+TEST(FloorWork, KnowsWhetherEveryRankSendsToEveryOther) {
+  const auto all_to_all = [](const std::vector<std::int64_t>& topk_idx) {
+    return floor_work(make_routing(topk_idx), make_case(), Op::kDispatch).all_to_all;
+  };
+  EXPECT_TRUE(all_to_all({2, 3, -1, -1, 0, 2, 2, -1}));
+  EXPECT_TRUE(all_to_all({2, -1, -1, -1, 2, -1, 1, -1}));
+  EXPECT_FALSE(all_to_all({2, 3, -1, -1, 3, 2, 2, -1}));    // rank 1 keeps its tokens
+  EXPECT_FALSE(all_to_all({-1, -1, -1, -1, 0, 2, 2, -1}));  // rank 0 has none
 }
 
 }  // namespace
