@@ -222,7 +222,8 @@ nlohmann::ordered_json to_json(const GateResult& gate) {
   return {{"gate", gate.gate},
           {"passed", gate.passed},
           {"worst", or_null(gate.worst)},
-          {"name", gate.worst ? Json(gate.name) : Json(nullptr)}};
+          {"name", gate.worst ? Json(gate.name) : Json(nullptr)},
+          {"not_measured", gate.not_measured}};
 }
 
 nlohmann::ordered_json to_json(const ErrorRecord& error) {

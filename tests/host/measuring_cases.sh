@@ -68,6 +68,11 @@ gates() {
   # What was skipped does not pass.
   run 6 -np 2 "$llep" run "${small[@]}" --mode graph --json r.json --max-latency-us combine:p50:1e9
   says out '^gate .*: missed: nothing was measured$'
+  run 6 -np 2 "$llep" run "${small[@]}" --mode paired,graph --json r.json \
+    --max-latency-us combine:p50:1e9
+  valid r.json
+  says out '^gate .*: missed: [0-9.]+ in combine/.*/paired/.*; 1 case was not measured$'
+  json 'd["gates"][0]["passed"] is False and d["gates"][0]["not_measured"] == 1'
   rm r.json
   complains 2 "--max-latency-us: 'combine:p50' is not OP:STATISTIC:US" -np 2 "$llep" run \
     "${small[@]}" --max-latency-us combine:p50
