@@ -48,6 +48,8 @@ trials() {
   run 0 -np 2 "$llep" run "${shape[@]}" -t 2 --iters 2 --warmup 0 --flush-l2 --json r.json
   json 'all(b["config"]["flush_l2"] and b["correctness"]["passed"] for b in d["benchmarks"])'
   rm r.json
+  complains 2 '--flush-l2: between the ops of a chain there is no flush; ' -np 2 "$llep" run \
+    "${small[@]}" --json r.json --flush-l2 --mode paired,chained
   complains 2 'rank 0: samples file /no/such/s.csv: No such file or directory$' -np 2 "$llep" run \
     "${small[@]}" --json r.json --samples /no/such/s.csv
 }
