@@ -20,4 +20,9 @@ Load load_of(const GlobalRouting& routing);
 /// arrive, and one row is written.
 FloorWork floor_work(const GlobalRouting& routing, const Case& one, Op op);
 
+/// Adds what an iteration of that routing moves; of the sums `average_traffic` makes means, rounded.
+void add_traffic(const GlobalRouting& routing, const Case& one, const Nodes& nodes,
+                 std::vector<OpResult>& ops);
+void average_traffic(int num_routings, std::vector<OpResult>& ops);
+
 }  // namespace llep

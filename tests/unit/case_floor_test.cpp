@@ -333,5 +333,24 @@ TEST(FloorWork, KnowsWhetherEveryRankSendsToEveryOther) {
   EXPECT_FALSE(all_to_all({-1, -1, -1, -1, 0, 2, 2, -1}));  // rank 0 has none
 }
 
+TEST(Traffic, IsTheMeanOfFreshRoutings) {
+  Case one = report_fixture::make_case();
+  const std::vector<GlobalRouting> routings = {make_routing({2, 3, -1, -1, 0, 2, 2, -1}),
+                                               make_routing({2, -1, -1, -1, 3, 2, 3, 2})};
+  one.shape = routings.front().shape;
+  const Nodes nodes{.of_rank = {0, 0}};
+  std::vector<OpResult> ops = {{.op = Op::kDispatch}, {.op = Op::kPair}};
+  average_traffic(0, ops);
+  EXPECT_TRUE(ops[0].bytes.logical.empty());
+  for (const GlobalRouting& routing : routings) add_traffic(routing, one, nodes, ops);
+  average_traffic(2, ops);
+  constexpr std::uint64_t kRow = 256;
+  EXPECT_EQ(ops[0].bytes.logical, (std::vector<std::uint64_t>{3 * kRow / 2, 7 * kRow / 2}));
+  EXPECT_EQ(ops[0].bytes.messages, (std::vector<std::uint64_t>{1, 1}));  // of 1 and 0: rounded
+  EXPECT_EQ(ops[0].floor_work.wire, (std::vector<std::uint64_t>{kRow, kRow / 2}));
+  EXPECT_EQ(ops[1].floor_work.wire, (std::vector<std::uint64_t>{3 * kRow / 2, 3 * kRow / 2}));
+  EXPECT_FALSE(ops[0].floor_work.all_to_all);  // in one of them
+}
+
 }  // namespace
 }  // namespace llep
