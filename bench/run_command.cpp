@@ -102,7 +102,8 @@ CaseOutcome run_or_skip(const Run& run, const Case& one, Connection& connection,
                             .launcher = run.launcher,
                             .transport = *transport,
                             .heap = run.heap,
-                            .nodes = run.nodes};
+                            .nodes = run.nodes,
+                            .gpu_monitor = run.gpu_monitor};
   return run_case(context, connection.watchdog(), one, run.options, payload_epoch);
 }
 

@@ -85,6 +85,12 @@ void TimedLoop::report_wrong(const std::string& phase, const std::optional<Misma
   }
 }
 
+/// While its clocks are still those of the ops: checks on the host take long.
+void TimedLoop::look_at_gpu() {
+  if (context_.gpu_monitor == nullptr) return;
+  host_work("asking for the state of the GPU", [&] { context_.gpu_monitor->sample(); });
+}
+
 /// True when some rank has wrong data.
 bool TimedLoop::judge(bool back_to_back, CaseOutcome& outcome) {
   std::optional<Mismatch> dispatch;
@@ -190,6 +196,7 @@ CaseOutcome TimedLoop::run(bool back_to_back) {
     const auto reports = on_all_ranks(iteration, back_to_back);
     if (faulted(reports, outcome)) break;
     record(reports, iteration, outcome);
+    if (iteration + 1 == options_.iters) look_at_gpu();
     if (!checks(options_, iteration)) continue;
     if (judge(back_to_back, outcome) || iteration + 1 == options_.iters) break;
     // While the host judged, the device idled: what that costs is not the next iteration's.
