@@ -124,6 +124,14 @@ floors_file() {
     --json r.json
 }
 
+# configs/floors.json, but few and small messages.
+floors_config() {
+  need_python
+  run 0 -np 2 "$llep" floors --config "$source_dir/configs/floors.json" --device host \
+    --sizes 8,4K --iters 1 --json r.json
+  json 'd["complete"] and d["context"]["arguments"]["transport"] == ["auto"]'
+}
+
 # A run that measures its own floors: of each transport and kind of signal that can be had.
 floors_measure() {
   need_python
