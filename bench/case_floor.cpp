@@ -2,6 +2,7 @@
 #include "bench/case_floor.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -34,9 +35,15 @@ void need_same(const char* field, const Json& file, const Json& run) {
   usage_error(fmt::format("{} is {} there, {} in this run", field, file.dump(), run.dump()));
 }
 
-void need_same_hardware(const Json& file, const ContextInfo& context) {
+void need_same_hardware(const Json& file, const ContextInfo& context, const RunOptions& options) {
   need_same("executor", file.at("executor"), to_string(context.executor));
   need_same("world_size", file.at("world_size"), context.world_size());
+  need_same("num_nodes", file.at("num_nodes"), context.num_nodes);
+  Json nodes = Json::array();
+  for (const RankInfo& rank : context.ranks) nodes.push_back(rank.node);
+  need_same("nodes", file.value("nodes", nodes), nodes);  // older files have but their number
+  need_same("ranks-per-node", file.at("arguments").value("ranks-per-node", 0),
+            options.ranks_per_node);
   need_same("shared_gpus", file.at("shared_gpus"), context.shared_gpus);
   Json there = Json::array();
   for (const Json& device : file.at("devices")) there.push_back(device.at("name"));
@@ -47,6 +54,23 @@ void need_same_hardware(const Json& file, const ContextInfo& context) {
 
 std::string key_of(const std::string& transport, bool atomic) {
   return transport + (atomic ? "-atomic" : "");
+}
+
+/// "fifo-verbs over rxe"; empty: rows stay on their node.
+std::string carrier(const std::string& far, const std::vector<std::string>& stand_ins) {
+  if (far.empty() || stand_ins.empty()) return far;
+  return fmt::format("{} over {}", far, fmt::join(stand_ins, ", "));
+}
+
+/// What carried rows that did not stay on their node; empty: none did.
+std::string far_of(const Json& paths) {
+  const std::vector<std::string> near = {"self", "ipc", "none"};
+  for (const Json& row : paths) {
+    for (const Json& path : row) {
+      if (std::find(near.begin(), near.end(), path) == near.end()) return path.get<std::string>();
+    }
+  }
+  return "";
 }
 
 /// Launches that the host clock of an op sees: those of a chain hide behind the ops before.
@@ -97,6 +121,25 @@ void Floors::add(const Json& entry) {
   if (probe == "empty_launch") rates.launch_us = us();
 }
 
+void Floors::add_carrier(const Json& transport, const Json& context) {
+  const std::string label = transport.at("name").get<std::string>();
+  // Older files have the stand-ins of all transports together.
+  const auto stand_ins = transport.value("stand_ins", context.at("stand_ins"));
+  const std::string found =
+      carrier(far_of(transport.at("paths")), stand_ins.get<std::vector<std::string>>());
+  if (!found.empty()) carriers_[label.substr(0, label.find(", "))] = found;
+}
+
+void Floors::need_same_carrier(const TransportSummary& here) const {
+  const bool known =
+      known_.contains(key_of(here.name, false)) || known_.contains(key_of(here.name, true));
+  if (!known) return;
+  const auto found = carriers_.find(here.name);
+  const std::string there = found == carriers_.end() ? "" : found->second;
+  const std::string field = fmt::format("--floors {}: transport {}", source_, here.name);
+  need_same(field.c_str(), there, carrier(here.far, here.stand_ins));
+}
+
 std::optional<FloorRates> Floors::rates(const Case& one) const {
   const auto found = known_.find(key_of(one.transport, one.signal == SignalMode::kAtomic));
   const auto local = known_.find("local");
@@ -111,10 +154,13 @@ std::optional<FloorRates> Floors::rates(const Case& one) const {
   return known ? std::optional(rates) : std::nullopt;
 }
 
-Floors read_floors(const std::string& path, const ContextInfo& context) {
+Floors read_floors(const RunOptions& options, const ContextInfo& context) {
+  const std::string& path = options.floors_path;
   Floors floors(std::filesystem::path(path).filename().string());
   read_results_json(path, "floors", [&](const Json& document) {
-    need_same_hardware(document.at("context"), context);
+    const Json& there = document.at("context");
+    need_same_hardware(there, context, options);
+    for (const Json& transport : there.at("transports")) floors.add_carrier(transport, there);
     for (const Json& entry : document.at("floors")) floors.add(entry);
   });
   return floors;
@@ -133,7 +179,7 @@ std::optional<CaseFloor> floor_of(const OpResult& op, const Case& one, const Flo
   floor.formula = "wire_us + memory_us" + more(num_flags, "flag_us");
   std::vector<std::pair<double, const char*>> parts = {
       {floor.wire_us, "wire"}, {floor.memory_us, "memory"}, {flags_us, "flag"}};
-  const bool like_exchange = one.shape.max_tokens < kFewTokens &&
+  const bool like_exchange = op.floor_work.all_to_all && one.shape.max_tokens < kFewTokens &&
                              row_bytes(Op::kDispatch, one.dtype, one.shape.hidden) >= kLeastRow;
   if (like_exchange && exchange_us > floor.device_us) {
     floor.device_us = exchange_us;

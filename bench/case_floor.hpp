@@ -10,6 +10,7 @@
 #include "bench/context.hpp"
 #include "bench/options.hpp"
 #include "bench/result.hpp"
+#include "bench/transports.hpp"
 
 /// What an op would cost if nothing but the hardware took time: bytes through the wire and local
 /// memory at the rates that `llep floors` reached, one flag, one launch.
@@ -33,6 +34,10 @@ class Floors {
   const std::string& source() const { return source_; }
   /// An entry of `floors` in the results of llep floors.
   void add(const nlohmann::ordered_json& entry);
+  /// What the file says of a transport, in `context.transports`.
+  void add_carrier(const nlohmann::ordered_json& transport, const nlohmann::ordered_json& context);
+  /// Rows of a transport must be carried by what its floors were measured with. Throws Error(kUsage).
+  void need_same_carrier(const TransportSummary& here) const;
   /// Nothing where the transport or one of its probes was not measured.
   std::optional<FloorRates> rates(const Case& one) const;
 
@@ -44,11 +49,12 @@ class Floors {
 
   std::string source_;
   std::map<std::string, Known> known_;  // by transport, with "-atomic"
+  std::map<std::string, std::string> carriers_;  // by transport: "fifo-verbs over rxe"
 };
 
-/// A file of llep floors. Throws Error(kUsage) in one line: what cannot be read, or other ranks,
-/// devices, executors than those of this run.
-Floors read_floors(const std::string& path, const ContextInfo& context);
+/// The file of --floors. Throws Error(kUsage) in one line: what cannot be read, or other ranks,
+/// nodes, devices, executors than those of this run.
+Floors read_floors(const RunOptions& options, const ContextInfo& context);
 
 /// A floor and what it is made of.
 struct CaseFloor {

@@ -24,6 +24,8 @@ struct CaseSetup {
   bool device_clock = true;
 };
 
+class GpuMonitor;
+
 /// Where a rank's cases run.
 struct RankContext {
   Communicator& world;
@@ -32,6 +34,7 @@ struct RankContext {
   Transport& transport;
   SymmetricHeap& heap;
   const Nodes& nodes;
+  GpuMonitor* gpu_monitor = nullptr;  // null on all ranks, or on none
 };
 
 /// One case on one rank: its buffers, its inputs, its ops and their judgement. Constructed and

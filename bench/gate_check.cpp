@@ -22,8 +22,9 @@ GateResult worst_of(const std::vector<CaseResult>& results, const RunOptions& op
   GateResult found;
   for (const CaseResult& result : results) {
     const OpResult* measurement = find_op(result, op);
-    if (measurement == nullptr || !measured(*measurement)) continue;
-    const std::optional<double> value = number(*measurement);
+    const bool known = measurement != nullptr && measured(*measurement);
+    const std::optional<double> value = known ? number(*measurement) : std::nullopt;
+    found.not_measured += value ? 0 : 1;
     if (!value || (found.worst && !worse(*value, *found.worst))) continue;
     found.worst = value;
     found.name = case_name(result.which, op, mode_label(result.which, options),
@@ -39,7 +40,7 @@ GateResult check(const LatencyGate& gate, const std::vector<CaseResult>& results
   };
   GateResult result = worst_of(results, options, gate.op, number, std::greater<>());
   result.gate = "max-latency-us " + to_string(gate);
-  result.passed = result.worst && *result.worst <= gate.most_us;
+  result.passed = result.worst && *result.worst <= gate.most_us && result.not_measured == 0;
   return result;
 }
 
@@ -51,7 +52,7 @@ GateResult check(const BandwidthGate& gate, const std::vector<CaseResult>& resul
   };
   GateResult result = worst_of(results, options, gate.op, number, std::less<>());
   result.gate = "min-bw " + to_string(gate);
-  result.passed = result.worst && *result.worst >= gate.least_gbps;
+  result.passed = result.worst && *result.worst >= gate.least_gbps && result.not_measured == 0;
   return result;
 }
 
@@ -89,8 +90,13 @@ std::vector<GateResult> check_gates(const std::vector<CaseResult>& results,
 
 std::string gate_line(const GateResult& result) {
   if (!result.worst) return fmt::format("gate {}: missed: nothing was measured\n", result.gate);
-  return fmt::format("gate {}: {}: {:.4g} in {}\n", result.gate,
-                     result.passed ? "reached" : "missed", *result.worst, result.name);
+  const std::string lacking =
+      result.not_measured == 0
+          ? ""
+          : fmt::format("; {} case{} not measured", result.not_measured,
+                        result.not_measured == 1 ? " was" : "s were");
+  return fmt::format("gate {}: {}: {:.4g} in {}{}\n", result.gate,
+                     result.passed ? "reached" : "missed", *result.worst, result.name, lacking);
 }
 
 }  // namespace llep

@@ -16,13 +16,14 @@ struct GateResult {
   bool passed = false;
   std::optional<double> worst = {};  // us or GB/s; nothing: no case has the number
   std::string name = {};             // of that case's benchmark
+  std::size_t not_measured = 0;      // cases that should have had the number
 };
 
 /// A gate must be about something that is measured. Throws Error(kUsage).
 void check_gates_fit(const RunOptions& options);
 
-/// Each gate holds for every measured case. One without any is missed: what was skipped must not
-/// pass for fast.
+/// Each gate holds for every case. One that lacks a case is missed: what was skipped must not pass
+/// for fast.
 std::vector<GateResult> check_gates(const std::vector<CaseResult>& results,
                                     const RunOptions& options);
 

@@ -140,7 +140,8 @@ void add_measurement(std::vector<OptionKey>& keys) {
       &O::chain, 1));
   keys.push_back(scalar({"timeout-ms", "", kMeasurement, "MS", "deadline of every wait"},
                         &O::timeout_ms, parse_positive, [](double ms) { return ms; }));
-  keys.push_back(flag({"flush-l2", "", kMeasurement, "", "overwrite the L2 cache before each op"},
+  keys.push_back(flag({"flush-l2", "", kMeasurement, "",
+                       "overwrite the L2 cache before each op or pair; not in chains"},
                       &O::flush_l2));
   keys.push_back(scalar({"device-clock", "", kMeasurement, "on|off",
                          "kernels note when they begin and end"},

@@ -81,7 +81,7 @@ struct RunOptions {
   int trials = 1;  // of every case, each set up anew
   int chain = 10;  // ops of one iteration where they are timed back to back
   double timeout_ms = 10'000;  // of every wait
-  bool flush_l2 = false;       // before every timed op
+  bool flush_l2 = false;       // before every timed op or pair
   bool device_clock = true;    // kernels note when they begin and end
   double overlap_us = 0;       // of compute between the halves of a split op; 0: none
   std::vector<LatencyGate> max_latency_us = {};

@@ -213,6 +213,7 @@ nlohmann::ordered_json to_json(const TransportSummary& transport) {
   const auto known = [](const auto& list) { return list.empty() ? Json(nullptr) : Json(list); };
   return {{"name", transport.name},
           {"descriptions", transport.descriptions},
+          {"stand_ins", transport.stand_ins},
           {"paths", known(transport.paths)},
           {"proxy_cpu", known(transport.proxy_cpu)}};
 }
@@ -221,7 +222,8 @@ nlohmann::ordered_json to_json(const GateResult& gate) {
   return {{"gate", gate.gate},
           {"passed", gate.passed},
           {"worst", or_null(gate.worst)},
-          {"name", gate.worst ? Json(gate.name) : Json(nullptr)}};
+          {"name", gate.worst ? Json(gate.name) : Json(nullptr)},
+          {"not_measured", gate.not_measured}};
 }
 
 nlohmann::ordered_json to_json(const ErrorRecord& error) {

@@ -13,7 +13,7 @@
 namespace llep {
 
 /// Bytes that one op moved, by class: [num_ranks], what each rank sent. Empty: unknown.
-/// Pair: the sum of its dispatch and combine.
+/// Pair: the sum of its dispatch and combine. With --fresh-routing means over the iterations.
 struct ByteClasses {
   std::vector<std::uint64_t> logical = {};      // a row for every selection
   std::vector<std::uint64_t> unique_rank = {};  // a row for every token and destination rank
@@ -49,6 +49,7 @@ constexpr std::int64_t row_bytes(Op op, DispatchDtype dtype, int hidden) {
 struct FloorWork {
   std::vector<std::uint64_t> wire = {};    // a row for every token and other rank
   std::vector<std::uint64_t> memory = {};  // read or written in the rank's own memory
+  bool all_to_all = true;                  // every rank sends every other one a row
 };
 
 /// Samples of every rank: [num_ranks][num_iterations] microseconds. Empty: not measured.
@@ -109,7 +110,7 @@ struct CaseResult {
   Case which = {};  // transport: the one that carried the rows, where "auto" was asked for
   CaseStatus status = CaseStatus::kOk;
   std::string reason = {};         // of a skipped or failed case, one line
-  Load load = {};                  // with --fresh-routing of the first timed iteration, as bytes
+  Load load = {};                  // with --fresh-routing of the first timed iteration
   std::vector<OpResult> ops = {};  // those that were measured
   std::vector<ErrorRecord> errors = {};
 };

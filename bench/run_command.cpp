@@ -35,20 +35,15 @@ void print_plan(const std::vector<Case>& cases, const RunOptions& options,
 class RunReport final : public Report {
  public:
   RunReport(Communicator& world, const ContextInfo& context, const RunOptions& options,
-            std::size_t num_cases)
-      : Report(world) {
+            std::size_t num_cases, std::optional<Floors> floors)
+      : Report(world), floors_(std::move(floors)) {
     collectively(world, [&] {
       if (world.rank() != 0) return;
-      // What may be refused comes before what leaves a file behind.
-      if (!options.floors_path.empty() && !options.measures_floors()) {
-        floors_ = read_floors(options.floors_path, context);
-      }
       if (!options.samples_path.empty()) samples_.emplace(options);
       writer_.emplace(result_path(options), context, options);
       table_.emplace(context, options, num_cases);
     });
   }
-  /// In place of a file's.
   void use(const MeasuredFloors& measured) {
     collectively(world(), [&] {
       floors_ = measured.floors;
@@ -107,7 +102,8 @@ CaseOutcome run_or_skip(const Run& run, const Case& one, Connection& connection,
                             .launcher = run.launcher,
                             .transport = *transport,
                             .heap = run.heap,
-                            .nodes = run.nodes};
+                            .nodes = run.nodes,
+                            .gpu_monitor = run.gpu_monitor};
   return run_case(context, connection.watchdog(), one, run.options, payload_epoch);
 }
 
@@ -157,9 +153,9 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
 
   const Session session = start_session(world, node, options);
   Device& device = *session.chosen.device;
-  const auto floors = plan_run_floors(world, *session.launcher, options);
-  if (world.rank() == 0) fmt::print("{}", describe_heap_of_floors(cases, options, floors));
-  SymmetricHeap heap(world, device, heap_bytes(cases, options, floors),
+  const auto probes = plan_run_floors(world, *session.launcher, options);
+  if (world.rank() == 0) fmt::print("{}", describe_heap_of_floors(cases, options, probes));
+  SymmetricHeap heap(world, device, heap_bytes(cases, options, probes),
                      mapped_peers(cases, nodes, world.rank()));
 
   const Run run{.world = world,
@@ -174,10 +170,12 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
   if (options.transports.size() == 1 && options.signals.size() == 1) {
     connection.use(settings_of(cases.front(), options));
   }
-  RunReport report(world, session.context, options, cases.size());
+  // What may be refused comes before what leaves a file behind.
+  auto floors = floors_of_file(run, cases, connection, session.context);
+  RunReport report(world, session.context, options, cases.size(), std::move(floors));
   return connection.run_to_the_end(report, [&] {
-    if (floors) {
-      const MeasuredFloors measured = measure_floors(run, cases, connection, floors->layout);
+    if (probes) {
+      const MeasuredFloors measured = measure_floors(run, cases, connection, probes->layout);
       report.use(measured);
       if (measured.code != ExitCode::kOk) return measured.code;
     }

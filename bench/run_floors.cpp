@@ -60,6 +60,25 @@ void print_rates(const Case& way, const FloorRates& rates) {
 
 }  // namespace
 
+std::optional<Floors> floors_of_file(const Run& run, const std::vector<Case>& cases,
+                                     Connection& connection, const ContextInfo& context) {
+  std::optional<Floors> floors;
+  if (run.options.floors_path.empty() || run.options.measures_floors()) return floors;
+  collectively(run.world, [&] {
+    if (run.world.rank() == 0) floors = read_floors(run.options, context);
+  });
+  for (const Case& way : ways(cases)) {
+    std::string why;
+    const Transport* transport = connection.use_if_possible(settings_of(way, run.options), why);
+    if (transport == nullptr) continue;
+    const TransportSummary here = summarize(run.world, *transport, false);
+    collectively(run.world, [&] {
+      if (floors) floors->need_same_carrier(here);
+    });
+  }
+  return floors;
+}
+
 std::optional<PlannedProbes> plan_run_floors(Communicator& world, const Launcher& launcher,
                                              const RunOptions& options) {
   if (!options.measures_floors()) return std::nullopt;

@@ -8,8 +8,13 @@
 #include "bench/connection.hpp"
 #include "kernels/probe_layout.hpp"
 
-/// `llep run --floors measure`: what floors of results are made of, in the run itself.
+/// Where a run has its floors from: `--floors FILE`, or `--floors measure` in the run itself.
 namespace llep {
+
+/// Collective; those of a file, on rank 0. Connects each transport among the cases to see that they
+/// are of this hardware. Throws Error(kUsage) on all ranks.
+std::optional<Floors> floors_of_file(const Run& run, const std::vector<Case>& cases,
+                                     Connection& connection, const ContextInfo& context);
 
 /// Collective. What probes need of the symmetric heap; nothing where none are to be measured.
 std::optional<PlannedProbes> plan_run_floors(Communicator& world, const Launcher& launcher,

@@ -44,17 +44,12 @@ CaseOutcome run_case(const RankContext& context, Watchdog& watchdog, const Case&
                                    .seed = options.seed,
                                    .device_clock = options.device_clock});
   }
-  const GlobalRouting first = run->routing();  // fresh ones replace it
   TimedLoop loop(context, watchdog, one, options, *run, payload_epoch);
   CaseOutcome outcome;
   outcome.result.which = one;
-  outcome.result.load = load_of(first);
+  outcome.result.load = load_of(run->routing());
   if (one.wants(Op::kDispatch) || one.wants(Op::kCombine)) append(outcome, loop.run(false));
   if (outcome.code == ExitCode::kOk && one.wants(Op::kPair)) append(outcome, loop.run(true));
-  for (OpResult& op : outcome.result.ops) {
-    op.bytes = bytes_of(first, one, op.op, context.nodes);
-    op.floor_work = floor_work(first, one, op.op);
-  }
   if (outcome.code != ExitCode::kOk) {
     outcome.result.status = CaseStatus::kFailed;
     outcome.result.reason = outcome.result.errors.front().message;

@@ -75,6 +75,11 @@ void check_against_ranks(const RunOptions& options, int num_ranks) {
     usage_error("--overlap-us: there is nothing between the halves of an op but with --phases split "
                 "and --mode paired or fresh");
   }
+  const bool chains = listed(options.modes, Mode::kChained) || listed(options.modes, Mode::kGraph);
+  if (options.flush_l2 && chains) {
+    usage_error("--flush-l2: between the ops of a chain there is no flush; use --mode paired or "
+                "fresh");
+  }
   const bool graphs = listed(options.modes, Mode::kGraph);
   if (graphs && options.inject && options.inject->kind == Injection::Kind::kDrop) {
     usage_error("--inject drop: a graph replays what it recorded; use another --mode");

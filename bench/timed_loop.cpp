@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "bench/case_errors.hpp"
+#include "bench/traffic.hpp"
+#include "common/exec/gpu_health.hpp"
 #include "common/stop_signal.hpp"
 
 namespace llep {
@@ -81,6 +83,12 @@ void TimedLoop::report_wrong(const std::string& phase, const std::optional<Misma
     outcome.result.errors.push_back(std::move(error));
     outcome.code = ExitCode::kWrongData;
   }
+}
+
+/// While its clocks are still those of the ops: checks on the host take long.
+void TimedLoop::look_at_gpu() {
+  if (context_.gpu_monitor == nullptr) return;
+  host_work("asking for the state of the GPU", [&] { context_.gpu_monitor->sample(); });
 }
 
 /// True when some rank has wrong data.
@@ -172,21 +180,29 @@ CaseOutcome TimedLoop::run(bool back_to_back) {
   for (const Op op : case_.ops) {
     if ((op == Op::kPair) == back_to_back) outcome.result.ops.push_back(without_samples(op));
   }
+  int num_routings = 0;
   const bool primes = back_to_back && options_.payload == Payload::kReference;
   for (int iteration = -options_.warmup; iteration < options_.iters; ++iteration) {
     if (options_.fresh_routing) reroute(iteration);
     if (primes && (options_.fresh_routing || iteration == -options_.warmup)) {
       host_work("the first pair of a routing", [&] { prime(); });
     }
-    host_work("preparing an iteration", [&] { prepare(iteration); });
+    host_work("preparing an iteration", [&] {
+      prepare(iteration);
+      if (iteration < 0 || (iteration > 0 && !options_.fresh_routing)) return;
+      add_traffic(run_.routing(), case_, context_.nodes, outcome.result.ops);
+      ++num_routings;
+    });
     const auto reports = on_all_ranks(iteration, back_to_back);
     if (faulted(reports, outcome)) break;
     record(reports, iteration, outcome);
+    if (iteration + 1 == options_.iters) look_at_gpu();
     if (!checks(options_, iteration)) continue;
     if (judge(back_to_back, outcome) || iteration + 1 == options_.iters) break;
     // While the host judged, the device idled: what that costs is not the next iteration's.
     if (faulted(on_all_ranks(kUntimed, back_to_back), outcome)) break;
   }
+  average_traffic(num_routings, outcome.result.ops);
   return outcome;
 }
 

@@ -42,6 +42,7 @@ class TimedLoop {
   std::vector<IterationReport> on_all_ranks(int iteration, bool back_to_back);
   void prime();
   void host_work(const char* what, const std::function<void()>& work);
+  void look_at_gpu();
   bool judge(bool back_to_back, CaseOutcome& outcome);
   void record(const std::vector<IterationReport>& reports, int iteration, CaseOutcome& outcome);
   void add_samples(const std::vector<OpTimes>& times, std::optional<double> entry_skew_us,

@@ -2,6 +2,7 @@
 #include "bench/traffic.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 
 namespace llep {
@@ -32,11 +33,18 @@ ByteClasses count_bytes(const GlobalRouting& routing, const Case& one, Op op,
   return bytes;
 }
 
-std::vector<std::uint64_t> sum_of(const std::vector<std::uint64_t>& a,
-                                  const std::vector<std::uint64_t>& b) {
-  std::vector<std::uint64_t> sum(a.size());
-  std::transform(a.begin(), a.end(), b.begin(), sum.begin(), std::plus<>());
-  return sum;
+constexpr std::array kByteClasses = {&ByteClasses::logical, &ByteClasses::unique_rank,
+                                     &ByteClasses::self,    &ByteClasses::nvlink,
+                                     &ByteClasses::rdma,    &ByteClasses::messages};
+constexpr std::array kFloorWorks = {&FloorWork::wire, &FloorWork::memory};
+
+void add(std::vector<std::uint64_t>& sum, const std::vector<std::uint64_t>& more) {
+  sum.resize(more.size());
+  std::transform(sum.begin(), sum.end(), more.begin(), sum.begin(), std::plus<>());
+}
+
+void divide(std::vector<std::uint64_t>& sum, std::uint64_t by) {
+  for (std::uint64_t& one : sum) one = (one + by / 2) / by;
 }
 
 /// [num_ranks] how many of a token's experts each rank has.
@@ -64,11 +72,14 @@ void for_each_token(const GlobalRouting& routing, F f) {
 void add_dispatch(const GlobalRouting& routing, std::uint64_t sent_row, std::uint64_t bf16_row,
                   FloorWork& work) {
   for_each_token(routing, [&](std::size_t source, const std::vector<std::uint64_t>& rows) {
-    work.memory[source] += bf16_row;
+    const auto needs = [](std::uint64_t num_rows) { return num_rows > 0; };
+    if (std::any_of(rows.begin(), rows.end(), needs)) work.memory[source] += bf16_row;
     for (std::size_t rank = 0; rank < rows.size(); ++rank) {
       if (rows[rank] == 0) continue;
-      if (rank != source) work.wire[source] += sent_row;
-      work.memory[rank] += (1 + rows[rank]) * sent_row;
+      work.memory[rank] += rows[rank] * sent_row;
+      if (rank == source) continue;
+      work.wire[source] += sent_row;
+      work.memory[rank] += sent_row;
     }
   });
 }
@@ -78,25 +89,35 @@ void add_combine(const GlobalRouting& routing, std::uint64_t bf16_row, FloorWork
     work.memory[source] += bf16_row;
     for (std::size_t rank = 0; rank < rows.size(); ++rank) {
       if (rows[rank] == 0) continue;
-      if (rank != source) work.wire[rank] += bf16_row;
       work.memory[rank] += rows[rank] * bf16_row;
+      if (rank == source) continue;
+      work.wire[rank] += bf16_row;
       work.memory[source] += bf16_row;
     }
   });
+}
+
+/// Of both ops: combine sends back.
+bool all_to_all(const GlobalRouting& routing) {
+  const auto num_ranks = static_cast<std::size_t>(routing.shape.num_ranks);
+  std::vector<std::uint64_t> rows_between(num_ranks * num_ranks);
+  for_each_token(routing, [&](std::size_t source, const std::vector<std::uint64_t>& rows) {
+    for (std::size_t rank = 0; rank < num_ranks; ++rank) {
+      rows_between[source * num_ranks + rank] += rows[rank];
+    }
+  });
+  for (std::size_t rank = 0; rank < num_ranks; ++rank) rows_between[rank * (num_ranks + 1)] = 1;
+  return std::find(rows_between.begin(), rows_between.end(), 0U) == rows_between.end();
 }
 
 }  // namespace
 
 ByteClasses bytes_of(const GlobalRouting& routing, const Case& one, Op op, const Nodes& nodes) {
   if (op != Op::kPair) return count_bytes(routing, one, op, nodes);
-  const ByteClasses dispatch = count_bytes(routing, one, Op::kDispatch, nodes);
+  ByteClasses bytes = count_bytes(routing, one, Op::kDispatch, nodes);
   const ByteClasses combine = count_bytes(routing, one, Op::kCombine, nodes);
-  return {.logical = sum_of(dispatch.logical, combine.logical),
-          .unique_rank = sum_of(dispatch.unique_rank, combine.unique_rank),
-          .self = sum_of(dispatch.self, combine.self),
-          .nvlink = sum_of(dispatch.nvlink, combine.nvlink),
-          .rdma = sum_of(dispatch.rdma, combine.rdma),
-          .messages = sum_of(dispatch.messages, combine.messages)};
+  for (const auto list : kByteClasses) add(bytes.*list, combine.*list);
+  return bytes;
 }
 
 Load load_of(const GlobalRouting& routing) {
@@ -127,10 +148,31 @@ FloorWork floor_work(const GlobalRouting& routing, const Case& one, Op op) {
     return static_cast<std::uint64_t>(row_bytes(of, one.dtype, one.shape.hidden));
   };
   FloorWork work{.wire = std::vector<std::uint64_t>(num_ranks),
-                 .memory = std::vector<std::uint64_t>(num_ranks)};
+                 .memory = std::vector<std::uint64_t>(num_ranks),
+                 .all_to_all = all_to_all(routing)};
   if (op != Op::kCombine) add_dispatch(routing, row(Op::kDispatch), row(Op::kCombine), work);
   if (op != Op::kDispatch) add_combine(routing, row(Op::kCombine), work);
   return work;
+}
+
+void add_traffic(const GlobalRouting& routing, const Case& one, const Nodes& nodes,
+                 std::vector<OpResult>& ops) {
+  for (OpResult& op : ops) {
+    const ByteClasses bytes = bytes_of(routing, one, op.op, nodes);
+    const FloorWork work = floor_work(routing, one, op.op);
+    for (const auto list : kByteClasses) add(op.bytes.*list, bytes.*list);
+    for (const auto list : kFloorWorks) add(op.floor_work.*list, work.*list);
+    op.floor_work.all_to_all = op.floor_work.all_to_all && work.all_to_all;
+  }
+}
+
+void average_traffic(int num_routings, std::vector<OpResult>& ops) {
+  if (num_routings == 0) return;
+  const auto by = static_cast<std::uint64_t>(num_routings);
+  for (OpResult& op : ops) {
+    for (const auto list : kByteClasses) divide(op.bytes.*list, by);
+    for (const auto list : kFloorWorks) divide(op.floor_work.*list, by);
+  }
 }
 
 }  // namespace llep

@@ -230,6 +230,7 @@ TransportSummary summarize(Communicator& world, const Transport& transport, bool
   const TransportReport mine = transport.report();
   const nlohmann::json sent = {{"description", mine.description},
                                {"stand_ins", mine.stand_ins},
+                               {"far", mine.far},
                                {"paths", mine.paths},
                                {"proxy_cpu", mine.proxy_cpu}};
   TransportSummary summary{.name = std::string(transport.name())};
@@ -237,6 +238,7 @@ TransportSummary summarize(Communicator& world, const Transport& transport, bool
   for (const std::string& text : gather_strings(world, sent.dump())) {
     const auto report = nlohmann::json::parse(text);
     summary.descriptions.push_back(report["description"]);
+    if (summary.far.empty()) summary.far = report["far"];
     for (const auto& one : report["stand_ins"]) stand_ins.insert(one.get<std::string>());
     if (!ran) continue;
     summary.paths.push_back(report["paths"]);

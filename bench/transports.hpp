@@ -82,6 +82,7 @@ struct TransportSummary {
   std::string name;
   std::vector<std::string> descriptions;            // [num_ranks]
   std::vector<std::string> stand_ins;
+  std::string far;                                  // what carries rows between nodes, if any
   std::vector<std::vector<std::string>> paths;      // [from][to]; empty: nothing has run yet
   std::vector<std::vector<double>> proxy_cpu;       // [num_ranks][num_proxies] share of a core
 };

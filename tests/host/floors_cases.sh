@@ -109,8 +109,27 @@ floors_file() {
   rm r.json
   complains 2 'results file floors.txt: world_size is 2 there, 3 in this run' -np 3 "$llep" run \
     --device host -t 4 -d 256 -k 2 -e 6 --floors floors.txt --json r.json
+  # Rows go another way than those of the floors.
+  run 0 -np 2 "$llep" floors --device host --transport fifo --fifo-wire mpi --sizes 16K --iters 1 \
+    --json floors.txt
+  run 0 -np 2 "$llep" run "${small[@]}" --transport fifo --fifo-wire mpi --floors floors.txt \
+    --json r.json
+  json 'all(b["floor"] for b in d["benchmarks"])'
+  rm r.json
+  sed -i s/fifo-mpi/fifo-verbs/ floors.txt
+  complains 2 '--floors floors.txt: transport fifo is "fifo-verbs" there, "fifo-mpi" in this run$' \
+    -np 2 "$llep" run "${small[@]}" --transport ipc,fifo --fifo-wire mpi --floors floors.txt \
+    --json r.json
   complains 2 'results file ./measure: ' -np 2 "$llep" run "${small[@]}" --floors ./measure \
     --json r.json
+}
+
+# configs/floors.json, but few and small messages.
+floors_config() {
+  need_python
+  run 0 -np 2 "$llep" floors --config "$source_dir/configs/floors.json" --device host \
+    --sizes 8,4K --iters 1 --json r.json
+  json 'd["complete"] and d["context"]["arguments"]["transport"] == ["auto"]'
 }
 
 # A run that measures its own floors: of each transport and kind of signal that can be had.

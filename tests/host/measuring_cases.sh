@@ -48,6 +48,8 @@ trials() {
   run 0 -np 2 "$llep" run "${shape[@]}" -t 2 --iters 2 --warmup 0 --flush-l2 --json r.json
   json 'all(b["config"]["flush_l2"] and b["correctness"]["passed"] for b in d["benchmarks"])'
   rm r.json
+  complains 2 '--flush-l2: between the ops of a chain there is no flush; ' -np 2 "$llep" run \
+    "${small[@]}" --json r.json --flush-l2 --mode paired,chained
   complains 2 'rank 0: samples file /no/such/s.csv: No such file or directory$' -np 2 "$llep" run \
     "${small[@]}" --json r.json --samples /no/such/s.csv
 }
@@ -68,6 +70,11 @@ gates() {
   # What was skipped does not pass.
   run 6 -np 2 "$llep" run "${small[@]}" --mode graph --json r.json --max-latency-us combine:p50:1e9
   says out '^gate .*: missed: nothing was measured$'
+  run 6 -np 2 "$llep" run "${small[@]}" --mode paired,graph --json r.json \
+    --max-latency-us combine:p50:1e9
+  valid r.json
+  says out '^gate .*: missed: [0-9.]+ in combine/.*/paired/.*; 1 case was not measured$'
+  json 'd["gates"][0]["passed"] is False and d["gates"][0]["not_measured"] == 1'
   rm r.json
   complains 2 "--max-latency-us: 'combine:p50' is not OP:STATISTIC:US" -np 2 "$llep" run \
     "${small[@]}" --max-latency-us combine:p50

@@ -25,7 +25,7 @@ set(cases
   fifo_drop fifo_stall fifo_full fifo_kill fifo_paths fifo_refused list
   bad_values bad_routings different_options unavailable no_room half_room unwritable)
 set(measuring_cases modes fresh clocks overlap trials gates)
-set(floors_cases floors pairs floors_file floors_measure)
+set(floors_cases floors pairs floors_file floors_config floors_measure)
 if(LLEP_SANITIZE)
   # They see each process by itself, and few ranks show them all the code there is.
   set(full_matrix)

@@ -39,7 +39,10 @@ Json floors_document() {
 }
 
 Floors read(const Json& document) {
-  return read_floors(TemporaryResult(document.dump()).path(), make_context());
+  const TemporaryResult file(document.dump());
+  RunOptions options;
+  options.floors_path = file.path();
+  return read_floors(options, make_context());
 }
 
 Case make_case(int num_tokens = 128) {
@@ -91,6 +94,13 @@ TEST(CaseFloor, OfFewTokensIsAnExchange) {
   EXPECT_STREQ(floor(31)->limited_by, "exchange");
   EXPECT_DOUBLE_EQ(floor(32)->device_us, 0.1 + 0.01 + 2.0);
   EXPECT_STREQ(floor(32)->limited_by, "launch");
+}
+
+TEST(CaseFloor, IsNoExchangeWhereSomeSendNothing) {
+  OpResult op = make_op_of(Op::kCombine, 10, 10);
+  op.floor_work.all_to_all = false;
+  EXPECT_DOUBLE_EQ(floor_of(op, make_case(8), read(floors_document()))->device_us,
+                   0.1 + 0.01 + 2.0);
 }
 
 TEST(CaseFloor, OfSmallRowsIsNoExchange) {
@@ -203,37 +213,143 @@ TEST(Floors, AreOfThisHardware) {
             "devices is [\"NVIDIA H200\",\"NVIDIA H100\"] there, "
             "[\"NVIDIA H200\",\"NVIDIA H200\"] in this run");
   document = floors_document();
+  document["context"]["num_nodes"] = 2;
+  EXPECT_EQ(complaint(document), "num_nodes is 2 there, 1 in this run");
+  document = floors_document();
+  document["context"]["nodes"] = {0, 0};
+  EXPECT_EQ(complaint(document), "nodes is [0,0] there, [0,1] in this run");
+  document["context"].erase("nodes");
+  EXPECT_EQ(complaint(document), "(none)");
+  document["context"]["arguments"]["ranks-per-node"] = 1;
+  EXPECT_EQ(complaint(document), "ranks-per-node is 1 there, 0 in this run");
+  document = floors_document();
   EXPECT_EQ(read(floors_document()).source(), "llep_AreOfThisHardware.json");  // without its folder
   document.erase("kind");
   EXPECT_EQ(complaint(document), "kind is \"run\", but only results of llep floors can be read");
 }
 
-/// Two ranks with two experts each. Rank 0's token goes to both experts of rank 1; rank 1's two
-/// tokens to expert 0 and its own expert 2, and to its own alone.
+/// What a run says of a file whose floors of fifo were carried by `path`, over softmlx5 and rxe.
+std::string complaint_of_carrier(const Json& path, const Json& stand_ins,
+                                 const TransportSummary& here) {
+  Json document = floors_document();
+  document["floors"].push_back(probe("fifo", "flag", 8, 1, 1.5, 0.0));
+  document["context"]["stand_ins"] = {"softmlx5", "rxe"};
+  Json transport = {{"name", "fifo, depth 512"},
+                    {"paths", {{"self", "ipc", path}, {"ipc", "self", "none"}}}};
+  if (!stand_ins.is_null()) transport["stand_ins"] = stand_ins;
+  document["context"]["transports"] = {transport, {{"name", "fifo"}, {"paths", nullptr}}};
+  try {
+    read(document).need_same_carrier(here);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    const std::string text = error.what();
+    return text.substr(text.find(".json: ") + 7);
+  }
+  return "(none)";
+}
+
+TransportSummary over(const char* transport, const char* far,
+                      std::vector<std::string> stand_ins = {}) {
+  return {.name = transport,
+          .descriptions = {},
+          .stand_ins = std::move(stand_ins),
+          .far = far,
+          .paths = {},
+          .proxy_cpu = {}};
+}
+
+TEST(Floors, AreOfWhatCarriesTheRows) {
+  const Json real = Json::array();
+  EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("fifo", "fifo-mpi")), "(none)");
+  EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("fifo", "fifo-verbs")),
+            "transport fifo is \"fifo-mpi\" there, \"fifo-verbs\" in this run");
+  EXPECT_EQ(complaint_of_carrier("fifo-verbs", {"rxe"}, over("fifo", "fifo-verbs", {"rxe"})),
+            "(none)");
+  EXPECT_EQ(complaint_of_carrier("fifo-verbs", {"rxe"}, over("fifo", "fifo-verbs")),
+            "transport fifo is \"fifo-verbs over rxe\" there, \"fifo-verbs\" in this run");
+  // Older files have the stand-ins of all transports together.
+  EXPECT_EQ(complaint_of_carrier("fifo-verbs", nullptr, over("fifo", "fifo-verbs")),
+            "transport fifo is \"fifo-verbs over softmlx5, rxe\" there, \"fifo-verbs\" in this run");
+  EXPECT_EQ(complaint_of_carrier("none", real, over("fifo", "fifo-mpi")),
+            "transport fifo is \"\" there, \"fifo-mpi\" in this run");
+  // Nothing to compare: no far ranks, no floors of that transport.
+  EXPECT_EQ(complaint_of_carrier("none", {"rxe"}, over("fifo", "")), "(none)");
+  EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("ipc", "")), "(none)");
+  EXPECT_EQ(complaint_of_carrier("fifo-mpi", real, over("ibgda", "ibgda")), "(none)");
+}
+
+/// Of two ranks with two experts each, one token of rank 0 and two of rank 1.
+GlobalRouting make_routing(std::vector<std::int64_t> topk_idx) {
+  return {.shape = {.num_ranks = 2, .num_experts = 4, .max_tokens = 2, .hidden = 128, .num_topk = 2},
+          .num_tokens = {1, 2},
+          .topk_idx = std::move(topk_idx),
+          .weights = std::vector<float>(8)};
+}
+
+/// Rank 0's token goes to both experts of rank 1; rank 1's two tokens to expert 0 and its own expert
+/// 2, and to its own alone.
 TEST(FloorWork, IsTheLeastThatMustMove) {
+  const GlobalRouting routing = make_routing({2, 3, -1, -1, 0, 2, 2, -1});
   Case one = report_fixture::make_case();
-  one.shape = {.num_ranks = 2, .num_experts = 4, .max_tokens = 2, .hidden = 128, .num_topk = 2};
-  const GlobalRouting routing{.shape = one.shape,
-                              .num_tokens = {1, 2},
-                              .topk_idx = {2, 3, -1, -1, 0, 2, 2, -1},
-                              .weights = std::vector<float>(8)};
+  one.shape = routing.shape;
   constexpr std::uint64_t kRow = 256;
   const FloorWork dispatch = floor_work(routing, one, Op::kDispatch);
   EXPECT_EQ(dispatch.wire, (std::vector<std::uint64_t>{1 * kRow, 1 * kRow}));
   // Rank 0 reads a token, and one that arrives, which it writes once. Rank 1 reads two tokens and
-  // three copies, and writes four rows.
-  EXPECT_EQ(dispatch.memory, (std::vector<std::uint64_t>{3 * kRow, 9 * kRow}));
+  // one that arrives, and writes four rows.
+  EXPECT_EQ(dispatch.memory, (std::vector<std::uint64_t>{3 * kRow, 7 * kRow}));
   const FloorWork combine = floor_work(routing, one, Op::kCombine);
   EXPECT_EQ(combine.wire, (std::vector<std::uint64_t>{1 * kRow, 1 * kRow}));
   // Rank 0 reads an expert's row and one that arrives, and writes a token's. Rank 1 reads four
-  // experts' rows and three that arrive, and writes two.
-  EXPECT_EQ(combine.memory, (std::vector<std::uint64_t>{3 * kRow, 9 * kRow}));
+  // experts' rows and one that arrives, and writes two.
+  EXPECT_EQ(combine.memory, (std::vector<std::uint64_t>{3 * kRow, 7 * kRow}));
   const FloorWork pair = floor_work(routing, one, Op::kPair);
-  EXPECT_EQ(pair.memory, (std::vector<std::uint64_t>{6 * kRow, 18 * kRow}));
+  EXPECT_EQ(pair.memory, (std::vector<std::uint64_t>{6 * kRow, 14 * kRow}));
   // FP8 rows, with a scale; the token that is read is bf16.
   one.dtype = DispatchDtype::kFp8;
   EXPECT_EQ(floor_work(routing, one, Op::kDispatch).wire, (std::vector<std::uint64_t>{132, 132}));
   EXPECT_EQ(floor_work(routing, one, Op::kDispatch).memory[0], 256U + 2 * 132U);
+}
+
+TEST(FloorWork, ReadsNoTokenThatNobodyGets) {
+  const GlobalRouting routing = make_routing({-1, -1, -1, -1, 2, -1, -1, -1});
+  Case one = report_fixture::make_case();
+  one.shape = routing.shape;
+  constexpr std::uint64_t kRow = 256;
+  // Rank 1 reads one token and writes it; in the end all have a row of their own.
+  EXPECT_EQ(floor_work(routing, one, Op::kDispatch).memory,
+            (std::vector<std::uint64_t>{0, 2 * kRow}));
+  EXPECT_EQ(floor_work(routing, one, Op::kCombine).memory,
+            (std::vector<std::uint64_t>{1 * kRow, 3 * kRow}));
+}
+
+TEST(FloorWork, KnowsWhetherEveryRankSendsToEveryOther) {
+  const auto all_to_all = [](const std::vector<std::int64_t>& topk_idx) {
+    return floor_work(make_routing(topk_idx), make_case(), Op::kDispatch).all_to_all;
+  };
+  EXPECT_TRUE(all_to_all({2, 3, -1, -1, 0, 2, 2, -1}));
+  EXPECT_TRUE(all_to_all({2, -1, -1, -1, 2, -1, 1, -1}));
+  EXPECT_FALSE(all_to_all({2, 3, -1, -1, 3, 2, 2, -1}));    // rank 1 keeps its tokens
+  EXPECT_FALSE(all_to_all({-1, -1, -1, -1, 0, 2, 2, -1}));  // rank 0 has none
+}
+
+TEST(Traffic, IsTheMeanOfFreshRoutings) {
+  Case one = report_fixture::make_case();
+  const std::vector<GlobalRouting> routings = {make_routing({2, 3, -1, -1, 0, 2, 2, -1}),
+                                               make_routing({2, -1, -1, -1, 3, 2, 3, 2})};
+  one.shape = routings.front().shape;
+  const Nodes nodes{.of_rank = {0, 0}};
+  std::vector<OpResult> ops = {{.op = Op::kDispatch}, {.op = Op::kPair}};
+  average_traffic(0, ops);
+  EXPECT_TRUE(ops[0].bytes.logical.empty());
+  for (const GlobalRouting& routing : routings) add_traffic(routing, one, nodes, ops);
+  average_traffic(2, ops);
+  constexpr std::uint64_t kRow = 256;
+  EXPECT_EQ(ops[0].bytes.logical, (std::vector<std::uint64_t>{3 * kRow / 2, 7 * kRow / 2}));
+  EXPECT_EQ(ops[0].bytes.messages, (std::vector<std::uint64_t>{1, 1}));  // of 1 and 0: rounded
+  EXPECT_EQ(ops[0].floor_work.wire, (std::vector<std::uint64_t>{kRow, kRow / 2}));
+  EXPECT_EQ(ops[1].floor_work.wire, (std::vector<std::uint64_t>{3 * kRow / 2, 3 * kRow / 2}));
+  EXPECT_FALSE(ops[0].floor_work.all_to_all);  // in one of them
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ TEST(Gate, SaysWhatIsWrong) {
 std::vector<GateResult> check(const RunOptions& options) {
   CaseResult fast = make_result(50);
   fast.which.shape.max_tokens = 8;
-  return check_gates({make_skipped(), fast, make_result(100)}, options);
+  return check_gates({fast, make_result(100)}, options);
 }
 
 TEST(Gate, HoldsForTheWorstCase) {
@@ -83,6 +83,27 @@ TEST(Gate, IsMissedWhereNothingWasMeasured) {
   EXPECT_FALSE(check(options)[1].passed);
   EXPECT_EQ(gate_line(check(options)[1]),
             "gate max-latency-us pair:p50:1000000000: missed: nothing was measured\n");
+}
+
+TEST(Gate, IsMissedWhereACaseWasNotMeasured) {
+  RunOptions options;
+  options.max_latency_us = {{.op = Op::kDispatch, .statistic = "max", .most_us = 1e9}};
+  options.min_bw = {{.op = Op::kCombine, .least_gbps = 1e-9}};
+  for (const GateResult& result : check_gates({make_result(2), make_result(2)}, options)) {
+    EXPECT_TRUE(result.passed) << result.gate;
+    EXPECT_EQ(result.not_measured, 0U);
+  }
+  std::vector<CaseResult> results = {make_skipped(), make_result(2)};
+  for (const GateResult& result : check_gates(results, options)) {
+    EXPECT_FALSE(result.passed) << result.gate;
+    EXPECT_EQ(result.not_measured, 1U);
+    EXPECT_TRUE(gate_line(result).ends_with("/uniform; 1 case was not measured\n"))
+        << gate_line(result);
+  }
+  results.push_back(make_skipped());
+  const std::string line = gate_line(check_gates(results, options).front());
+  EXPECT_TRUE(line.starts_with("gate max-latency-us dispatch:max:1000000000: missed: 20 in ")) << line;
+  EXPECT_TRUE(line.ends_with("; 2 cases were not measured\n")) << line;
 }
 
 TEST(Trials, BeginWithAnotherCaseEach) {

@@ -108,6 +108,18 @@ TEST(Sweep, AnInjectionNeedsItsRank) {
   EXPECT_EQ(complaint(options, 2), "--inject: rank=2, but there are 2 ranks");
 }
 
+TEST(Sweep, FlushesNothingWithinAChain) {
+  RunOptions options;
+  options.flush_l2 = true;
+  options.modes = {Mode::kPaired, Mode::kFresh};
+  EXPECT_EQ(complaint(options, 2), "(none)");
+  for (const Mode mode : {Mode::kChained, Mode::kGraph}) {
+    options.modes = {Mode::kPaired, mode};
+    EXPECT_EQ(complaint(options, 2),
+              "--flush-l2: between the ops of a chain there is no flush; use --mode paired or fresh");
+  }
+}
+
 TEST(CaseName, HasAllAxesInTheirPlaces) {
   RunOptions options;
   Case one = expand(options, 4).front();

@@ -89,6 +89,7 @@ std::string FifoTransport::state() const {
 
 TransportReport FifoTransport::report() const {
   TransportReport report{.description = description_, .stand_ins = stand_ins_};
+  if (has_far(options_.near)) report.far = "fifo-" + options_.wire;
   for (int peer = 0; peer < map_.num_ranks; ++peer) {
     std::uint64_t carried = 0;
     for (const auto& proxy : proxies_) {
@@ -97,7 +98,7 @@ TransportReport FifoTransport::report() const {
     }
     const bool near = options_.near[static_cast<std::size_t>(peer)];
     report.paths.push_back(peer == near_.rank ? "self"
-                           : carried > 0            ? "fifo-" + options_.wire
+                           : carried > 0            ? report.far
                            : near                   ? "ipc"
                                                     : "none");
   }

@@ -212,10 +212,11 @@ TransportReport IbgdaTransport::report() const {
   }
   if (!mesh_->warning.empty()) report.description += "; warning: " + mesh_->warning;
   if (const auto stand_in = mesh_->device.stand_in()) report.stand_ins.push_back(*stand_in);
+  if (has_far(options_.near)) report.far = "ibgda";
   for (int peer = 0; peer < num_ranks(); ++peer) {
     const bool near = options_.near[static_cast<std::size_t>(peer)];
     report.paths.push_back(peer == near_.rank             ? "self"
-                           : queues_->has_completed(peer) ? "ibgda"
+                           : queues_->has_completed(peer) ? report.far
                            : near                         ? "ipc"
                                                           : "none");
   }
