@@ -11,7 +11,7 @@ mpirun=(mpirun --hostfile "$LLEP_VM_HOSTFILE" --mca mpi_yield_when_idle 1)
 
 expect 0 "wire verbs, 2 nodes" "${mpirun[@]}" -np 4 "$bin/verbs_wire_test" \
   --gtest_filter='*/write:*/atomic:*several*:*gone*'
-run=("$bin/llep" run --device host -t 4 -d 256 -k 2 --experts-per-rank 2 --iters 10 --check all
-  --timeout-ms 60000 --ack-timeout "$guest_ack_timeout" --json "$(mktemp -d)/r.json")
+run=("$bin/llep" run --device host -t 4 -d 256 -k 2 --experts-per-rank 2 --iters 10 --warmup 1
+  --check all --timeout-ms 60000 --ack-timeout "$guest_ack_timeout" --json "$(mktemp -d)/r.json")
 expect 0 "hybrid-fifo, 2 nodes" "${mpirun[@]}" -np 4 "${run[@]}" --dispatch-dtype bf16,fp8
 exit "$failed"
