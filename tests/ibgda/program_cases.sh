@@ -74,7 +74,7 @@ relaxed() {
   run 0 "${load[@]}"
   json 'all("host memory, signals by write" in t["descriptions"][1]
             for t in d["context"]["transports"])'
-  run 0 "${load[@]}" --relaxed-ordering
+  run 0 "${load[@]}" --relaxed-ordering on
   json 'all("with relaxed ordering, signals by atomic" in t["descriptions"][1]
             for t in d["context"]["transports"])'
   json 'all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
