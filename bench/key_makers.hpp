@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -89,9 +90,10 @@ OptionKey scalar(const About& about, T RunOptions::*member, Parse parse, Show sh
   return key;
 }
 
-inline OptionKey int_scalar(const About& about, int RunOptions::*member, int least) {
+inline OptionKey int_scalar(const About& about, int RunOptions::*member, int least,
+                            int most = std::numeric_limits<int>::max()) {
   return scalar(
-      about, member, [least](const std::string& text) { return parse_int(text, least); },
+      about, member, [=](const std::string& text) { return parse_int(text, least, most); },
       [](int value) { return value; });
 }
 
@@ -102,8 +104,12 @@ OptionKey choice(const About& about, T RunOptions::*member, const std::array<T, 
       [](T value) { return to_string(value); });
 }
 
+inline OptionKey on_off(const About& about, bool RunOptions::*member) {
+  return scalar(about, member, parse_bool, [](bool value) { return value; });
+}
+
 inline OptionKey flag(const About& about, bool RunOptions::*member) {
-  OptionKey key = scalar(about, member, parse_bool, [](bool value) { return value; });
+  OptionKey key = on_off(about, member);
   key.kind = OptionKey::Kind::kFlag;
   return key;
 }

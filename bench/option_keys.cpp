@@ -143,9 +143,9 @@ void add_measurement(std::vector<OptionKey>& keys) {
   keys.push_back(flag({"flush-l2", "", kMeasurement, "",
                        "overwrite the L2 cache before each op or pair; not in chains"},
                       &O::flush_l2));
-  keys.push_back(scalar({"device-clock", "", kMeasurement, "on|off",
+  keys.push_back(on_off({"device-clock", "", kMeasurement, "on|off",
                          "kernels note when they begin and end"},
-                        &O::device_clock, parse_bool, [](bool value) { return value; }));
+                        &O::device_clock));
   keys.push_back(scalar({"overlap-us", "", kMeasurement, "US",
                          "also with so much compute between split halves; 0: without"},
                         &O::overlap_us,

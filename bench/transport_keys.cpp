@@ -28,10 +28,8 @@ void add_transport(std::vector<OptionKey>& keys) {
   keys.push_back(scalar(
       {"fifo-depth", "", kTransport, "N", "descriptors of a proxy's ring, a power of two"},
       &O::fifo_depth, parse_power_of_two, [](int value) { return value; }));
-  keys.push_back(scalar({"proxy-threads", "", kTransport, "N", "proxy threads of each rank"},
-                        &O::proxy_threads,
-                        [](const std::string& text) { return parse_int(text, 1, kMaxProxies); },
-                        [](int value) { return value; }));
+  keys.push_back(int_scalar({"proxy-threads", "", kTransport, "N", "proxy threads of each rank"},
+                            &O::proxy_threads, 1, kMaxProxies));
   keys.push_back(scalar(
       {"qps-per-peer", "", kTransport, "N|experts", "channels (queue pairs) to each far peer"},
       &O::qps_per_peer,
@@ -55,13 +53,13 @@ void add_adapters(std::vector<OptionKey>& keys) {
   keys.push_back(
       int_scalar({"gid-index", "", kAdapters, "N", "-1: RoCEv2 over IPv4 if there is one"},
                  &O::gid_index, -1));
-  keys.push_back(int_scalar({"sl", "", kAdapters, "N", "service level"}, &O::service_level, 0));
-  keys.push_back(int_scalar({"tc", "", kAdapters, "N", "traffic class"}, &O::traffic_class, 0));
-  keys.push_back(scalar({"ack-timeout", "", kAdapters, "N",
-                         "a peer may be silent for 4.096 us * 2^N, seven times; 0: for ever"},
-                        &O::ack_timeout,
-                        [](const std::string& text) { return parse_int(text, 0, 31); },
-                        [](int value) { return value; }));
+  // As many bits as address vectors and queue pairs have for them.
+  keys.push_back(int_scalar({"sl", "", kAdapters, "N", "service level"}, &O::service_level, 0, 15));
+  keys.push_back(int_scalar({"tc", "", kAdapters, "N", "traffic class"}, &O::traffic_class, 0, 255));
+  keys.push_back(
+      int_scalar({"ack-timeout", "", kAdapters, "N",
+                  "a peer may be silent for 4.096 us * 2^N, seven times; 0: for ever"},
+                 &O::ack_timeout, 0, 31));
   keys.push_back(choice({"mr-mode", "", kAdapters, "NAME",
                          "GPU memory: auto, dmabuf, peermem; host: rows through pinned memory"},
                         &O::mr_mode, kMrModes));
@@ -79,9 +77,9 @@ void add_adapters(std::vector<OptionKey>& keys) {
       &O::ring_every,
       [](const std::string& text) { return text == "tail" ? 0 : parse_int(text, 1); },
       [](int value) { return value == 0 ? Json("tail") : Json(value); }));
-  keys.push_back(flag({"relaxed-ordering", "", kAdapters, "",
-                       "let writes pass each other on PCIe; signals become atomics"},
-                      &O::relaxed_ordering));
+  keys.push_back(on_off({"relaxed-ordering", "", kAdapters, "on|off",
+                         "let writes pass each other on PCIe; signals become atomics"},
+                        &O::relaxed_ordering));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -154,13 +155,13 @@ Nodes nodes_of(const NodeInfo& node, const RunOptions& options) {
   Nodes nodes{.of_rank = node.nodes, .num_nodes = node.num_nodes};
   if (options.ranks_per_node == 0) return nodes;
   // Neighbouring ranks share a pretended node as far as they share a real one.
-  std::set<std::pair<int, int>> seen;
+  std::map<std::pair<int, int>, int> numbers;
   for (std::size_t rank = 0; rank < node.nodes.size(); ++rank) {
     const int part = static_cast<int>(rank) / options.ranks_per_node;
-    seen.emplace(part, node.nodes[rank]);
-    nodes.of_rank[rank] = static_cast<int>(seen.size()) - 1;
+    const int next = static_cast<int>(numbers.size());
+    nodes.of_rank[rank] = numbers.emplace(std::pair(part, node.nodes[rank]), next).first->second;
   }
-  nodes.num_nodes = static_cast<int>(seen.size());
+  nodes.num_nodes = static_cast<int>(numbers.size());
   nodes.pretended = nodes.num_nodes != node.num_nodes;
   return nodes;
 }

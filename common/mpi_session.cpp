@@ -50,12 +50,16 @@ bool all_arrive(MPI_Comm comm, std::chrono::milliseconds timeout) {
 
 }  // namespace
 
-void check_mpi(int status, const char* doing, std::source_location where) {
-  if (status == MPI_SUCCESS) return;
+std::string mpi_error_text(int status) {
   std::array<char, MPI_MAX_ERROR_STRING> text = {};
   int length = 0;
   MPI_Error_string(status, text.data(), &length);
-  throw Error(ExitCode::kInternal, fmt::format("{}: {}", doing, text.data()), where);
+  return text.data();
+}
+
+void check_mpi(int status, const char* doing, std::source_location where) {
+  if (status == MPI_SUCCESS) return;
+  throw Error(ExitCode::kInternal, fmt::format("{}: {}", doing, mpi_error_text(status)), where);
 }
 
 void close_communicator(MPI_Comm comm) noexcept {

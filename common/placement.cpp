@@ -68,8 +68,9 @@ hwloc_const_cpuset_t cpus_near(const Topology& topology, const std::string& pci_
   return hwloc_get_non_io_ancestor_obj(topology.get(), device)->cpuset;
 }
 
+/// `what`: HWLOC_CPUBIND_PROCESS or _THREAD.
 Placement bind_to(const Topology& topology, hwloc_const_cpuset_t current, hwloc_const_cpuset_t near,
-                  const std::string& who) {
+                  const std::string& who, int what) {
   const Cpuset target(hwloc_bitmap_alloc());
   hwloc_bitmap_and(target.get(), current, near);
   if (hwloc_bitmap_iszero(target.get()) != 0) {
@@ -84,12 +85,23 @@ Placement bind_to(const Topology& topology, hwloc_const_cpuset_t current, hwloc_
                                     : ": all cpus are equally near the device");
     return kept;
   }
-  if (hwloc_set_cpubind(topology.get(), target.get(), HWLOC_CPUBIND_PROCESS) != 0) {
+  if (hwloc_set_cpubind(topology.get(), target.get(), what) != 0) {
     return describe(
         topology, current,
         fmt::format("{}: binding to {}: {}", who, to_list(target.get()), std::strerror(errno)));
   }
   return describe(topology, target.get(), who + ": bound to the cpus near its device");
+}
+
+Placement bind_near(const Topology& topology, hwloc_const_cpuset_t current,
+                    const std::string& pci_bus_id, const std::string& who, int what) {
+  const hwloc_const_cpuset_t near = cpus_near(topology, pci_bus_id);
+  if (near == nullptr) {
+    return describe(
+        topology, current,
+        fmt::format("{}: not bound by llep, hwloc sees no PCI device {}", who, pci_bus_id));
+  }
+  return bind_to(topology, current, near, fmt::format("{}, device {}", who, pci_bus_id), what);
 }
 
 Placement unknown(const char* reason) {
@@ -117,25 +129,13 @@ Placement bind_near_pci(const std::optional<std::string>& pci_bus_id, int local_
     if (!pci_bus_id) {
       return describe(topology, current, who + ": not bound by llep, its device is the host");
     }
-    const hwloc_const_cpuset_t near = cpus_near(topology, *pci_bus_id);
-    if (near == nullptr) {
-      return describe(
-          topology, current,
-          fmt::format("{}: not bound by llep, hwloc sees no PCI device {}", who, *pci_bus_id));
-    }
-    return bind_to(topology, current, near, fmt::format("{}, device {}", who, *pci_bus_id));
+    return bind_near(topology, current, *pci_bus_id, who, HWLOC_CPUBIND_PROCESS);
   });
 }
 
-void bind_thread_near_pci(const std::string& pci_bus_id) {
-  with_cpus([&](const Topology& topology, hwloc_const_cpuset_t current) {
-    const hwloc_const_cpuset_t near = cpus_near(topology, pci_bus_id);
-    const Cpuset target(hwloc_bitmap_alloc());
-    if (near != nullptr) hwloc_bitmap_and(target.get(), current, near);
-    if (hwloc_bitmap_iszero(target.get()) == 0) {
-      hwloc_set_cpubind(topology.get(), target.get(), HWLOC_CPUBIND_THREAD);
-    }
-    return Placement();
+Placement bind_thread_near_pci(const std::string& pci_bus_id, const std::string& who) {
+  return with_cpus([&](const Topology& topology, hwloc_const_cpuset_t current) {
+    return bind_near(topology, current, pci_bus_id, who, HWLOC_CPUBIND_THREAD);
   });
 }
 

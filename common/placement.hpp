@@ -6,7 +6,7 @@
 
 namespace llep {
 
-/// Which cpus this process runs on, for the report.
+/// Which cpus this process, or one thread of it, runs on, for the report.
 struct Placement {
   bool bound = false;  // held to `cpuset`, fewer cpus than the node offers
   std::string cpuset;  // "0-3,8"; empty: unknown
@@ -23,9 +23,8 @@ struct Placement {
 Placement bind_near_pci(const std::optional<std::string>& pci_bus_id, int local_rank,
                         int local_size);
 
-/// Binds the calling thread to the cpus nearest to a PCI device, within those its process may use;
-/// left as it is where there are none or the machine does not tell.
-void bind_thread_near_pci(const std::string& pci_bus_id);
+/// Binds the calling thread alone, in the same way; `who` it is begins `reason`.
+Placement bind_thread_near_pci(const std::string& pci_bus_id, const std::string& who);
 
 /// What holds without our doing (--bind none).
 Placement current_placement();

@@ -28,7 +28,7 @@ struct TransportReport {
   std::string description;             // for people: what carries the rows, devices, settings
   std::vector<std::string> stand_ins;  // software in place of hardware
   std::string far;                     // what carries rows to far peers; empty: there are none
-  std::vector<std::string> paths;      // [num_ranks] what really carried this rank's rows there
+  std::vector<std::string> paths;      // [num_ranks] counted, else "ipc" where memory is mapped
   std::vector<double> proxy_cpu;       // [num_proxies] share of a core that each used
 };
 

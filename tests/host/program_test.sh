@@ -372,6 +372,8 @@ fifo_refused() {
     --fifo-wire mpi --signal atomic
   complains 2 "--fifo-depth: '3' is not a power of two" "${on2[@]}" --fifo-depth 3
   complains 2 "--proxy-threads: '17' is more than 16" "${on2[@]}" --proxy-threads 17
+  complains 2 "--sl: '16' is more than 15" "${on2[@]}" --sl 16
+  complains 2 "--tc: '256' is more than 255" "${on2[@]}" --tc 256
   if ls /sys/class/infiniband/* >/dev/null 2>&1; then return; fi
   complains 5 'verbs: ' "${on2[@]}" --transport fifo --fifo-wire verbs
 }

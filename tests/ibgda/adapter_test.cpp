@@ -129,6 +129,15 @@ TEST_F(AdapterTest, registered_inputs_are_sent_from_where_they_lie) {
   transport->disconnect(world_);
 }
 
+TEST_F(AdapterTest, service_level_and_traffic_class_are_in_the_address) {
+  mine_.connect({.service_level = 15, .traffic_class = 255});
+  ibv_qp_attr attributes = {};
+  ibv_qp_init_attr created = {};
+  ASSERT_EQ(ibv_query_qp(mine_.mesh().qp(mine_.next(), 0), &attributes, IBV_QP_AV, &created), 0);
+  EXPECT_EQ(attributes.ah_attr.sl, 15);
+  EXPECT_EQ(attributes.ah_attr.grh.traffic_class, 255);
+}
+
 /// Rows and signals of several warps through one queue pair of 64 entries. A warp is at most
 /// kAhead rows ahead of its partner at the peer, and neither a row's source nor its place is used
 /// again before that.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# matrix.sh LLEP RANKS: pairs of shapes, types, copies, phases and of ibgda's own settings, over the
-# software adapter $TWIN; every row of every iteration checked.
+# matrix.sh LLEP RANKS [fifo]: pairs of shapes, types, copies, phases and of ibgda's own settings, or
+# of a fifo's over verbs, over the software adapter $TWIN; every row of every iteration checked.
 set -euo pipefail
 
-llep=$1 ranks=$2
+llep=$1 ranks=$2 transport=${3:-ibgda}
 over_twin=$(dirname "$(realpath "$0")")/over_twin.sh
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
@@ -27,6 +27,18 @@ uneven=0
 for ((r = 1; r < ranks; ++r)); do uneven+=,$((r * 5 % 8)); done
 half=$(((ranks + 1) / 2))
 common=(--iters 3 --warmup 1)
+
+if [ "$transport" = fifo ]; then
+  common+=(--fifo-wire verbs)
+  sweep -t 9 -d 384 -k 32 --experts-per-rank "$(((32 + ranks - 1) / ranks))" --mask 50% \
+    --dispatch-dtype bf16,fp8 --transport fifo --send-depth 64 --fifo-depth 64
+  sweep -t 8 -d 256 -k 4 --experts-per-rank 4 --uneven-tokens "$uneven" --dispatch-dtype fp8 \
+    --phases split --transport fifo --signal write,atomic --proxy-threads 2 --qps-per-peer 3
+  sweep -t 33 -d 128 -k 9 --experts-per-rank 9 --dispatch-copies rank,selection --phases fused,split \
+    --dispatch-dtype fp8 --transport hybrid-fifo --ranks-per-node "$half" --qps-per-peer experts
+  echo "$ranks ranks: $cases cases"
+  exit
+fi
 
 # So many ranks on few cores: what grows with them, and fewer warps.
 if [ "$ranks" -gt 4 ]; then

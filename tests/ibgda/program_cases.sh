@@ -34,6 +34,25 @@ paths() {
   json 'd["context"]["transports"][0]["paths"] == [["self", "ipc"], ["ipc", "self"]]'
 }
 
+fifo_paths() {
+  need_python
+  run 0 -np 4 "$llep" run "${small[@]}" --transport fifo,hybrid-fifo --ranks-per-node 2 --json r.json
+  valid r.json
+  says out '^transport: fifo: verbs: mlx5_0 port 1 GID 0' '^transport: hybrid-fifo: verbs: '
+  json 'all("(auto: every rank has a port); proxies" in t["descriptions"][1]
+            for t in d["context"]["transports"])'
+  json '[t["paths"][3] for t in d["context"]["transports"]] ==
+        [3 * ["fifo-verbs"] + ["self"], ["fifo-verbs", "fifo-verbs", "ipc", "self"]]'
+}
+
+# One rank sees the adapter: all use MPI.
+fifo_without_a_port() {
+  if ls /sys/class/infiniband/* >/dev/null 2>&1; then echo "there is a port here"; exit 77; fi
+  local -a on=(run "${small[@]}" --transport fifo --json r.json)
+  run 0 -np 1 "$llep" "${on[@]}" : -np 1 "$real_llep" "${on[@]}"
+  says out '^transport: fifo: wire mpi \(auto: rank 1: verbs: '
+}
+
 list() {
   LD_PRELOAD='' run 0 -np 1 "$real_llep" list
   says out '^  ibgda ' '^  hybrid-ibgda '
@@ -81,7 +100,7 @@ relaxed() {
   run 0 "${load[@]}"
   json 'all("host memory, signals by write" in t["descriptions"][1]
             for t in d["context"]["transports"])'
-  run 0 "${load[@]}" --relaxed-ordering
+  run 0 "${load[@]}" --relaxed-ordering on
   json 'all("with relaxed ordering, signals by atomic" in t["descriptions"][1]
             for t in d["context"]["transports"])'
   json 'all(b["correctness"]["passed"] is True for b in d["benchmarks"])'
@@ -148,6 +167,12 @@ broken() {
   over 1 break:rank=1,iter=2 "$kFailed"'any(e["phase"] == "transport" and e["rank"] == 1
     for e in d["errors"])' \
     'llep: rank 1: ibgda: writing to rank 0 over mlx5_0 port 1 GID 0 .*\(queue pair 0x[0-9a-f]+, channel 0\): completion status 5 .*in the error state already'
+}
+fifo_broken() {
+  small+=(--transport fifo --fifo-wire verbs)
+  inject 1 break:rank=1,iter=2 "$kFailed"'any(e["phase"] == "transport" and e["rank"] == 1
+    for e in d["errors"])' \
+    'llep: rank 1: verbs: writing to rank 0 over mlx5_0 port 1 GID 0 .*\(queue pair 0x[0-9a-f]+, channel 0\): completion status 5 .*in the error state already'
 }
 failing_entry() {
   export SOFTMLX5_ADVERSARY=error=40

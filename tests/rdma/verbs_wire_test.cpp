@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -193,6 +194,42 @@ TEST_F(VerbsWire, a_short_send_queue_goes_round) {
     mine_.complete();
     world_.barrier();  // the rows are judged: the next round may overwrite them
   }
+}
+
+/// A rank is at most kAhead rows ahead of the one before it. Rows lie so far apart that nobody's
+/// source or place is used again before the row was judged, whichever way round the ranks it goes.
+TEST_F(VerbsWire, a_short_send_queue_has_no_end) {
+  constexpr std::uint32_t kRowBytes = 64;
+  constexpr std::uint64_t kAhead = 64;
+  // By hand a million of them.
+  const std::uint64_t num_rows = std::getenv("LLEP_LONG_TESTS") != nullptr ? 1'000'000 : 1'000;
+  const std::uint64_t places = kAhead * static_cast<std::uint64_t>(world_.size() + 1);
+  const std::uint64_t arrived = places * kRowBytes;
+  const std::uint64_t signal = 2 * arrived;
+  mine_.connect({.send_depth = 64});
+  std::uint64_t wrong = 0;
+  for (std::uint64_t n = 1; n <= num_rows + kAhead; ++n) {
+    const std::uint64_t from = n % places * kRowBytes;
+    if (n <= num_rows) {
+      for (std::uint64_t i = 0; i < kRowBytes; i += 8) mine_.word(from + i) = n * 1000 + i;
+      mine_.post({.kind = DescriptorKind::kPut,
+                  .peer = mine_.next(),
+                  .bytes = kRowBytes,
+                  .to = arrived + from,
+                  .from = from});
+      mine_.signal(mine_.next(), signal, n);
+    }
+    if (n <= kAhead) continue;
+    const std::uint64_t due = n - kAhead;
+    mine_.wait_until([&] { return mine_.seen(signal) >= due; });
+    for (std::uint64_t i = 0; i < kRowBytes; i += 8) {
+      wrong += mine_.word(arrived + due % places * kRowBytes + i) != due * 1000 + i ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(wrong, 0U);
+  EXPECT_EQ(mine_.seen(signal), num_rows);
+  mine_.complete();  // all that was posted, and no more
+  world_.barrier();
 }
 
 /// soft-RoCE's messages have at most 8 MiB. Between two guests most of this is carried out after it

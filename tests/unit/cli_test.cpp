@@ -78,6 +78,8 @@ TEST(Cli, ReadsEveryKindOfValue) {
                                   "--dispatch-dtype",
                                   "fp8,bf16",
                                   "--zero-copy",
+                                  "--relaxed-ordering",
+                                  "on",
                                   "--mask",
                                   "10%",
                                   "--seed",
@@ -99,6 +101,7 @@ TEST(Cli, ReadsEveryKindOfValue) {
   EXPECT_EQ(options.hidden, std::vector{256});
   EXPECT_EQ(options.dispatch_dtypes, (std::vector{DispatchDtype::kFp8, DispatchDtype::kBf16}));
   EXPECT_TRUE(options.zero_copy);
+  EXPECT_TRUE(options.relaxed_ordering);
   EXPECT_EQ(options.mask, (MaskSpec{.selections = 0, .share = 0.1}));
   EXPECT_EQ(options.seed, 0xB3C4U);
   EXPECT_EQ(options.timeout_ms, 2500.0);
@@ -183,6 +186,7 @@ TEST_F(CliConfig, EffectiveOptionsReadBackAreTheSame) {
         run({"-t", "1,8", "--experts-per-rank", "4", "--mask", "1.0", "--inject",
              "kill:rank=0,iter=3", "--uneven-tokens", "random", "--timeout-ms", "0.5",
              "--dispatch-copies", "selection", "--payload", "reference", "--anonymous"}),
+        run({"--relaxed-ordering", "on", "--device-clock", "off"}),
         run({"--routing", "uniform,group-limited:8,4,trace:a/b.npy", "--fresh-routing"}),
         run({"--uneven-tokens", "3,0,1", "--seed", "18446744073709551615", "--check", "off"})}) {
     EXPECT_EQ(run({"--config", write(to_json(options).dump())}), options) << to_json(options);

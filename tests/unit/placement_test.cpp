@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -148,6 +149,20 @@ TEST_F(PlacementTest, the_host_executor_binds_nothing) {
   EXPECT_FALSE(placement.bound);
   EXPECT_EQ(placement.reason, "local rank 0 of 2: not bound by llep, its device is the host");
   EXPECT_EQ(allowed_cpus(), (std::vector<int>{far_, near_}));
+}
+
+TEST_F(PlacementTest, binds_one_thread_alone) {
+  std::thread([&] {
+    const Placement placement = bind_thread_near_pci(kGpu, "proxies");
+    EXPECT_TRUE(placement.bound);
+    EXPECT_EQ(placement.cpuset, std::to_string(near_));
+    EXPECT_EQ(placement.reason,
+              "proxies, device 0000:3b:00.0: bound to the cpus near its device");
+    EXPECT_EQ(allowed_cpus(), std::vector<int>{near_});
+  }).join();
+  EXPECT_EQ(allowed_cpus(), (std::vector<int>{far_, near_}));
+  EXPECT_EQ(bind_thread_near_pci("0000:99:00.0", "proxies").reason,
+            "proxies: not bound by llep, hwloc sees no PCI device 0000:99:00.0");
 }
 
 TEST_F(PlacementTest, current_placement_tells_what_the_launcher_did) {

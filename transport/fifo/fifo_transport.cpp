@@ -25,6 +25,8 @@ std::string FifoTransport::describe(const ProxyWires& made) const {
   std::string text = made.description;
   if (far_.device_memory) text += ", GPU rows as they are";
   if (far_.base == mirror_.get()) text += ", GPU rows through pinned host memory";
+  const std::string placement = proxies_.front()->placement();
+  if (!placement.empty()) text += "; " + placement;
   if (!made.warning.empty()) text += "; warning: " + made.warning;
   return text;
 }
@@ -36,7 +38,6 @@ void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
   same_everywhere([&] { near_ = make_ipc_wire(world, heap, options_.near); });
   collectively(world, [&] { far_ = far_heap(heap); });
   ProxyWires made = options_.make_wires(world, far_, map_);
-  description_ = describe(made);
   stand_ins_ = made.stand_ins;
   collectively(world, [&] {
     for (std::size_t p = 0; p < made.wires.size(); ++p) {
@@ -48,6 +49,7 @@ void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
                                                               .pci_bus_id = made.pci_bus_id},
                                                  std::move(made.wires[p])));
     }
+    description_ = describe(made);
   });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <fmt/format.h>
 #include <mpi.h>
 
 #include <cstddef>
@@ -8,6 +9,7 @@
 #include <deque>
 #include <vector>
 
+#include "common/error.hpp"
 #include "common/mpi_check.hpp"
 
 namespace llep {
@@ -19,6 +21,15 @@ struct MpiToken {
   int peer;
   std::uint64_t number;  // header: of its buffer; row: in the order sent or received
 };
+
+/// For calls that move messages from or to one rank.
+inline void check_message(int status, const char* call, int peer) {
+  if (status == MPI_SUCCESS) return;
+  throw Error(ExitCode::kInternal,
+              fmt::format("wire mpi: {} with rank {}: {}; is that process alive? Then what MPI says "
+                          "of its network (mpirun --mca btl_base_verbose 30)",
+                          call, peer, mpi_error_text(status)));
+}
 
 /// Requests under way; completed ones are handed over in no order.
 class MpiRequests {
@@ -39,7 +50,8 @@ class MpiRequests {
                                     indices_.data(), statuses_.data());
     if (status == MPI_ERR_IN_STATUS) {
       for (int i = 0; i < count; ++i) {
-        check_mpi(statuses_[static_cast<std::size_t>(i)].MPI_ERROR, "MPI_Testsome");
+        check_message(statuses_[static_cast<std::size_t>(i)].MPI_ERROR, "MPI_Testsome",
+                      tokens_[static_cast<std::size_t>(indices_[static_cast<std::size_t>(i)])].peer);
       }
     }
     check_mpi(status, "MPI_Testsome");

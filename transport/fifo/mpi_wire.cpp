@@ -30,7 +30,7 @@ constexpr std::size_t kFirstRecord = sizeof(std::uint64_t);
 /// A descriptor as it travels; inline data follows at once, padded to 8 bytes.
 struct Record {
   std::uint32_t kind = 0;
-  std::uint32_t bytes = 0;
+  std::uint32_t bytes = 0;  // written at `to`
   std::uint64_t to = 0;
   std::uint64_t value = 0;  // of a signal
 };
@@ -143,10 +143,11 @@ bool MpiWire::append(const Descriptor& what) {
     headers_[*open].used = kFirstRecord;
   }
   Header& header = headers_[*open];
+  const bool signals = what.kind == DescriptorKind::kSignal;
   const Record record{.kind = static_cast<std::uint32_t>(what.kind),
-                      .bytes = what.bytes,
+                      .bytes = signals ? std::uint32_t{sizeof what.from} : what.bytes,
                       .to = what.to,
-                      .value = what.kind == DescriptorKind::kSignal ? what.from : 0};
+                      .value = signals ? what.from : 0};
   std::byte* at = header.data.data() + header.used;
   std::memcpy(at, &record, sizeof record);
   const std::byte* from = what.kind == DescriptorKind::kWords ? heap_.posted : heap_.base;
@@ -166,20 +167,21 @@ void MpiWire::send_header(int peer) {
   Header& header = headers_[*open];
   const std::uint64_t used = header.used;
   std::memcpy(header.data.data(), &used, sizeof used);
-  check_mpi(MPI_Isend(header.data.data(), static_cast<int>(header.used), MPI_BYTE, peer,
-                      kHeaderTag, comm_.get(),
-                      requests_.add({MpiToken::Kind::kHeaderSent, peer, *open})),
-            "MPI_Isend");
+  check_message(MPI_Isend(header.data.data(), static_cast<int>(header.used), MPI_BYTE, peer,
+                          kHeaderTag, comm_.get(),
+                          requests_.add({MpiToken::Kind::kHeaderSent, peer, *open})),
+                "MPI_Isend", peer);
   open.reset();
 }
 
 /// Behind their headers: a row that nobody expects yet is copied once more.
 void MpiWire::send_rows() {
   for (const Row& row : rows_) {
-    check_mpi(MPI_Isend(heap_.base + row.what.from, static_cast<int>(row.what.bytes), MPI_BYTE,
-                        row.what.peer, kRowTag, comm_.get(),
-                        requests_.add({MpiToken::Kind::kRowSent, row.what.peer, row.number})),
-              "MPI_Isend");
+    const int peer = row.what.peer;
+    check_message(MPI_Isend(heap_.base + row.what.from, static_cast<int>(row.what.bytes), MPI_BYTE,
+                            peer, kRowTag, comm_.get(),
+                            requests_.add({MpiToken::Kind::kRowSent, peer, row.number})),
+                  "MPI_Isend", peer);
   }
   rows_.clear();
 }
@@ -214,10 +216,10 @@ void MpiWire::completed(const MpiToken& token) {
 
 void MpiWire::receive_header(int peer) {
   Source& source = sources_[static_cast<std::size_t>(peer)];
-  check_mpi(MPI_Irecv(source.header.data(), static_cast<int>(kHeaderBytes), MPI_BYTE, peer,
-                      kHeaderTag, comm_.get(),
-                      requests_.add({MpiToken::Kind::kHeaderReceived, peer, 0})),
-            "MPI_Irecv");
+  check_message(MPI_Irecv(source.header.data(), static_cast<int>(kHeaderBytes), MPI_BYTE, peer,
+                          kHeaderTag, comm_.get(),
+                          requests_.add({MpiToken::Kind::kHeaderReceived, peer, 0})),
+                "MPI_Irecv", peer);
 }
 
 void MpiWire::read_header(int peer) {
@@ -254,10 +256,10 @@ void MpiWire::read_record(int peer, const Record& record, const std::byte* data)
     std::memcpy(heap_.base + record.to, data, record.bytes);
   } else {
     const std::uint64_t number = source.rows.add(false);
-    check_mpi(MPI_Irecv(heap_.base + record.to, static_cast<int>(record.bytes), MPI_BYTE, peer,
-                        kRowTag, comm_.get(),
-                        requests_.add({MpiToken::Kind::kRowReceived, peer, number})),
-              "MPI_Irecv");
+    check_message(MPI_Irecv(heap_.base + record.to, static_cast<int>(record.bytes), MPI_BYTE, peer,
+                            kRowTag, comm_.get(),
+                            requests_.add({MpiToken::Kind::kRowReceived, peer, number})),
+                  "MPI_Irecv", peer);
   }
 }
 

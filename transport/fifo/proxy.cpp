@@ -80,6 +80,12 @@ FifoRing Proxy::ring() const {
           .depth_log2 = static_cast<std::uint32_t>(std::countr_zero(options_.depth))};
 }
 
+std::string Proxy::place() const {
+  if (options_.pci_bus_id.empty()) return {};
+  const Placement placement = bind_thread_near_pci(options_.pci_bus_id, "proxies");
+  return placement.reason + " (cpus " + placement.cpuset + ")";
+}
+
 void Proxy::run() {
   // An idle thread gives its core away after a while; where there are fewer cores than threads at
   // once, and it naps, so that the scheduler does not go round among idle threads alone.
@@ -87,8 +93,8 @@ void Proxy::run() {
   constexpr int kYields = 64;
   constexpr auto kNap = std::chrono::microseconds(50);
   pthread_setname_np(pthread_self(), ("llep-proxy-" + std::to_string(options_.index)).c_str());
+  placement_.set_value(place());
   try {
-    if (!options_.pci_bus_id.empty()) bind_thread_near_pci(options_.pci_bus_id);
     device_.use_here();
     int idle = 0;
     while (!stop_.load(std::memory_order_relaxed)) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ class Proxy {
   FifoRing ring() const;
   /// The error that ended it.
   std::optional<std::string> failure() const;
+  /// Where its thread runs, for people; empty: anywhere. Once, waits until the thread is there.
+  std::string placement() { return placement_.get_future().get(); }
   /// How far it has come, for people.
   std::string state() const;
   ProxyTraffic traffic(int peer) const;
@@ -58,6 +61,7 @@ class Proxy {
     std::atomic<std::uint64_t> bytes = 0, puts = 0, signals = 0;
   };
 
+  std::string place() const;
   void run();
   bool step();
   bool read_ring();
@@ -89,6 +93,7 @@ class Proxy {
   std::atomic<bool> break_link_ = false;
   mutable std::mutex failure_mutex_;
   std::optional<std::string> failure_;
+  std::promise<std::string> placement_;
   std::thread thread_;
 };
 
