@@ -19,7 +19,8 @@ namespace llep {
 /// before what the proxy then does (PTX ISA, "Memory Consistency Model": release patterns,
 /// causality order through barriers). The words need no order among themselves, see Slot.
 /// Why a slot may be overwritten: the proxy releases `tail` after its last load of the slot, and who
-/// reserves the slot's next lap has acquired a tail beyond it, directly or through `seen_tail`.
+/// reserves the slot's next lap has acquired a tail beyond it, directly or through `seen_tail`, in
+/// one lane, and syncs the warp before any lane stores.
 struct FifoRing {
   Slot* slots = nullptr;                    // [depth], host memory
   const std::uint64_t* tail = nullptr;      // host memory: all before it have been read
@@ -76,8 +77,9 @@ struct FifoRing {
     const std::uint64_t first = reserved.get(warp);
     const std::uint64_t seen = looked.get(warp);
     const std::uint64_t needed = first + count - depth();
-    if (reached(seen, needed) || wait_for_tail(warp, needed, peer)) return first;
-    return kNoRoom;
+    const bool free = reached(seen, needed) || wait_for_tail(warp, needed, peer);
+    warp.sync();  // what one lane has acquired comes before what any lane stores
+    return free ? first : kNoRoom;
   }
 
   /// While the ring is full one warp at a time reads the tail, for all.
