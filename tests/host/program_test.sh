@@ -170,7 +170,8 @@ fresh_routing() {
   json 'all(b["load"] == still["load"] and b["bytes"]["rdma"] == still["bytes"]["rdma"] and
             b["bytes"]["nvlink"] != still["bytes"]["nvlink"]
             for b, still in zip(d["benchmarks"], json.load(open("still.json"))["benchmarks"]))'
-  run 0 -np 3 "$llep" run "${small[@]}" --json r.json --fresh-routing --routing zipf:1.2 --iters 1
+  run 0 -np 3 "$llep" run "${shape[@]}" -t 4 --iters 1 --json r.json --fresh-routing \
+    --routing zipf:1.2
   json '[b["bytes"] for b in d["benchmarks"]] ==
         [b["bytes"] for b in json.load(open("still.json"))["benchmarks"]]'
   run 0 -np 3 "$llep" run "${small[@]}" --json r.json --check all --fresh-routing --mask 1 \
