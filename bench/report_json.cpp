@@ -213,6 +213,7 @@ nlohmann::ordered_json to_json(const TransportSummary& transport) {
   const auto known = [](const auto& list) { return list.empty() ? Json(nullptr) : Json(list); };
   return {{"name", transport.name},
           {"descriptions", transport.descriptions},
+          {"adapters", known(transport.adapters)},
           {"paths", known(transport.paths)},
           {"proxy_cpu", known(transport.proxy_cpu)}};
 }

@@ -229,6 +229,7 @@ std::unique_ptr<Transport> make_transport(const TransportSettings& settings, Com
 TransportSummary summarize(Communicator& world, const Transport& transport, bool ran) {
   const TransportReport mine = transport.report();
   const nlohmann::json sent = {{"description", mine.description},
+                               {"adapter", mine.adapter},
                                {"stand_ins", mine.stand_ins},
                                {"paths", mine.paths},
                                {"proxy_cpu", mine.proxy_cpu}};
@@ -237,6 +238,7 @@ TransportSummary summarize(Communicator& world, const Transport& transport, bool
   for (const std::string& text : gather_strings(world, sent.dump())) {
     const auto report = nlohmann::json::parse(text);
     summary.descriptions.push_back(report["description"]);
+    if (report["adapter"] != "") summary.adapters.push_back(report["adapter"]);
     for (const auto& one : report["stand_ins"]) stand_ins.insert(one.get<std::string>());
     if (!ran) continue;
     summary.paths.push_back(report["paths"]);

@@ -100,7 +100,9 @@ schema() {
             for b in d["benchmarks"])'
   json 'd["context"]["executor"] == "host" and d["context"]["world_size"] == 3 and
         d["context"]["nodes"] == [0, 0, 0]'
-  json 'd["context"]["gpu_health"] is None and d["context"]["warnings"] == []'
+  json 'd["context"]["gpu_health"] is None and d["context"]["warnings"] == [] and
+        d["context"]["nvidia_driver"] is None and d["context"]["traces"] == {} and
+        len(d["context"]["processors"]) == 3 and " threads" in d["context"]["processors"][2]'
   # Halves that are launched apart are timed apart.
   json 'all((b["latency_us"]["send"] is not None and b["latency_us"]["receive"]["samples"] == 5) ==
             (b["config"]["phases"] == "split" and b["op"] != "pair") for b in d["benchmarks"])'
@@ -166,6 +168,7 @@ routings() {
   valid r.json
   json '[b["config"]["routing"] for b in d["benchmarks"][::2]][-2:] ==
         ["group-limited:3,2", "trace:t.jsonl"] and len(d["benchmarks"]) == 2 * 10'
+  json 'list(d["context"]["traces"]) == ["t.jsonl"]'
   json 'all(b["correctness"] == {"passed": True, "checked_iterations": 5} for b in d["benchmarks"])'
   json '{b["config"]["routing"]: b["load"]["ranks_per_token"]["max"] for b in d["benchmarks"]
         }["permute"] == 1'

@@ -36,8 +36,7 @@ void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
   same_everywhere([&] { near_ = make_ipc_wire(world, heap, options_.near); });
   collectively(world, [&] { far_ = far_heap(heap); });
   ProxyWires made = options_.make_wires(world, far_, map_);
-  description_ = describe(made);
-  stand_ins_ = made.stand_ins;
+  told_ = {.description = describe(made), .adapter = made.adapter, .stand_ins = made.stand_ins};
   collectively(world, [&] {
     for (std::size_t p = 0; p < made.wires.size(); ++p) {
       proxies_.push_back(std::make_unique<Proxy>(heap.device(),
@@ -88,7 +87,7 @@ std::string FifoTransport::state() const {
 }
 
 TransportReport FifoTransport::report() const {
-  TransportReport report{.description = description_, .stand_ins = stand_ins_};
+  TransportReport report = told_;
   for (int peer = 0; peer < map_.num_ranks; ++peer) {
     std::uint64_t carried = 0;
     for (const auto& proxy : proxies_) {

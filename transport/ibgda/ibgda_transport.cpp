@@ -206,6 +206,7 @@ TransportReport IbgdaTransport::report() const {
                                       queues_->num_queues());
   }
   if (!mesh_->warning.empty()) report.description += "; warning: " + mesh_->warning;
+  report.adapter = mesh_->device.adapter();
   if (const auto stand_in = mesh_->device.stand_in()) report.stand_ins.push_back(*stand_in);
   for (int peer = 0; peer < num_ranks(); ++peer) {
     const bool near = options_.near[static_cast<std::size_t>(peer)];
