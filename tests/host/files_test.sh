@@ -174,15 +174,15 @@ PYTHON
 
 # Google Benchmark's own comparison reads it, and its U test agrees that the trials differ.
 google_benchmark() {
-  local tool=/usr/share/benchmark/compare.py
+  local tool=/usr/share/benchmark/compare.py python=/usr/bin/python3  # both of the distribution
   [ -e $tool ] || { echo "no $tool (Debian: libbenchmark-tools)"; exit 77; }
-  python3 -c 'import scipy.stats' 2>/dev/null ||
+  $python -c 'import scipy.stats' 2>/dev/null ||
     { echo "no scipy (Debian: python3-scipy)"; exit 77; }
   make base.json "$kAll"
   make slow.json '[trials(b, 10, 1.5) for b in d["benchmarks"]]'
   run 0 export base.json --format gbench -o base.gbench.json
   run 0 export slow.json --format gbench -o slow.gbench.json
-  python3 $tool --no-color benchmarks base.gbench.json slow.gbench.json >out 2>err ||
+  $python $tool --no-color benchmarks base.gbench.json slow.gbench.json >out 2>err ||
     fail "compare.py does not accept it"
   says out '/T1/uniform +\+0\.5000 +\+0\.5000' \
     '/T1/uniform_pvalue +0\.000[0-9] .*Repetitions: 10 vs 10'

@@ -99,6 +99,6 @@ endforeach()
 
 # What reads results files needs no ranks.
 foreach(case IN ITEMS compare export_formats google_benchmark)
-  llep_add_program_test(files.${case} TIMEOUT 30
+  llep_add_program_test(files.${case} TIMEOUT 60
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/files_test.sh $<TARGET_FILE:llep> ${case})
 endforeach()
