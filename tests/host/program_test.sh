@@ -139,6 +139,36 @@ curated_results() {
   done
 }
 
+# Every field of the schemas says what it is, and results/README.md has those of a run by name.
+described() {
+  need_python
+  python3 - "$source_dir/results" >out 2>err <<'PYTHON' || fail "not every field is described"
+import json, pathlib, re, sys
+
+folder = pathlib.Path(sys.argv[1])
+missing = []
+
+def look(node, where):
+    for name, field in node.get("properties", {}).items():
+        if "description" not in field:
+            missing.append(f"{where}/{name}")
+        look(field, f"{where}/{name}")
+    for name, inner in node.get("$defs", {}).items():
+        look(inner, f"{where}/{name}")
+    if "items" in node:
+        look(node["items"], where)
+
+for schema in sorted(folder.glob("*schema.json")):
+    look(json.loads(schema.read_text(encoding="utf-8")), schema.name)
+words = set(re.findall(r"[a-z0-9_]+", (folder / "README.md").read_text(encoding="utf-8")))
+defs = json.loads((folder / "schema.json").read_text(encoding="utf-8"))["$defs"]
+for part in ["context", "gpu_health", "config", "benchmark", "gate", "error"]:
+    missing += [f"README.md: {part}.{name}" for name in defs[part]["properties"] if name not in words]
+print(*missing, sep="\n")
+sys.exit(bool(missing))
+PYTHON
+}
+
 # Without a validator that is a test skipped, not passed.
 no_validator() {
   need_python

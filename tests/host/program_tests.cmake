@@ -84,6 +84,8 @@ foreach(group measuring floors)
 endforeach()
 llep_add_program_test(results.valid TIMEOUT 30
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> curated_results)
+llep_add_program_test(results.described TIMEOUT 30
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> described)
 llep_add_program_test(results.no_validator TIMEOUT 30
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> no_validator)
 llep_add_program_test(config.quickstart TIMEOUT 90
