@@ -40,9 +40,10 @@ using ResultFiles = std::vector<ResultFile>;
 Matching match(const ResultFiles& base, const ResultFiles& next);
 
 /// Where files differ from the first base file: "context.world_size: 2 in a.json, 4 in b.json".
-/// What makes numbers incomparable: hardware, executor, stand-ins ...
+/// What makes numbers incomparable: hardware, executor, stand-ins, what carried rows, traces ...
 std::vector<std::string> incomparable(const ResultFiles& base, const ResultFiles& next);
-/// ... and what a reader should know: driver, MPI, options of the measurement.
+/// ... and what a reader should know: drivers, MPI, options, and of hardware what one side does not
+/// tell.
 std::vector<std::string> different(const ResultFiles& base, const ResultFiles& next);
 
 }  // namespace llep

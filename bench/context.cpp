@@ -68,6 +68,10 @@ Json device_json(const RankInfo& rank) {
           {"pci_bus_id", or_null(rank.pci_bus_id)}};
 }
 
+Json processor_json(const RankInfo& rank) {
+  return rank.processor.empty() ? Json(nullptr) : Json(rank.processor);
+}
+
 Json anonymous_device_json(const RankInfo& rank) {
   Json json = device_json(rank);
   json["uuid"] = nullptr;
@@ -116,6 +120,8 @@ nlohmann::ordered_json to_json(const ContextInfo& context, const RunOptions& opt
       {"hosts", anonymous ? Json(nullptr) : hosts},
       {"nodes", per_rank(context, [](const RankInfo& rank) { return Json(rank.node); })},
       {"placement", per_rank(context, [](const RankInfo& rank) { return Json(rank.placement); })},
+      {"processors", per_rank(context, processor_json)},
+      {"nvidia_driver", or_null(context.nvidia_driver)},
       {"cuda_driver", or_null(context.cuda_driver)},
       {"cuda_runtime", or_null(context.cuda_runtime)},
       {"mpi_library", context.mpi_library},
@@ -124,6 +130,7 @@ nlohmann::ordered_json to_json(const ContextInfo& context, const RunOptions& opt
       {"start_time", context.start_time},
       {"stand_ins", Json::array()},
       {"transports", Json::array()},
+      {"traces", context.traces},
       {"gpu_health", nullptr},
       {"warnings", Json::array()},
       {"arguments", arguments_json(options)},

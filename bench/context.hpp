@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ struct RankInfo {
   int node = 0;  // ranks of a node have the same number
   std::string host = {};
   std::string placement = {};  // cpus and why, as the binding reported it
+  std::string processor = {};  // of its node: processor()
 };
 
 /// Where, with what and when a run was made: what a reader needs to judge its numbers. Complete
@@ -29,13 +31,15 @@ struct ContextInfo {
   bool shared_gpus = false;
   int num_nodes = 1;
   std::vector<RankInfo> ranks = {};  // [world_size]
-  std::optional<std::string> cuda_driver = {};
+  std::optional<std::string> nvidia_driver = {};  // several nodes' joined by ", "
+  std::optional<std::string> cuda_driver = {};    // the CUDA version that it offers
   std::optional<std::string> cuda_runtime = {};
   std::string mpi_library = {};
   std::string version = {};
   std::string git_revision = {};
   std::string start_time = {};              // utc_time()
   Environment environment = {};             // recorded_environment()
+  std::map<std::string, std::string> traces = {};  // trace_digests()
 
   int world_size() const { return static_cast<int>(ranks.size()); }
 };

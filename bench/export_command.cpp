@@ -64,6 +64,9 @@ ExitCode export_command(const ExportOptions& options) {
     fmt::print(stderr, "llep: {} is incomplete: the run is under way or ended early\n",
                options.result);
   }
+  for (const std::string& warning : result.warnings()) {
+    fmt::print(stderr, "llep: warning: {}: {}\n", options.result, warning);
+  }
   if (options.format != ExportFormat::kCsv) leave_out_unquotable(result);
   switch (options.format) {
     case ExportFormat::kGoogleBenchmark:

@@ -59,11 +59,21 @@ void add_google_entries(const ResultEntry& entry, std::size_t index, Json& entri
   entries.push_back(google_aggregate(common, "stddev", of.stdev, of));
 }
 
+/// What a dashboard collects under one name is of one executor, and of hardware or its stand-in.
+std::string chart_name(const ResultFile& result, const ResultEntry& entry) {
+  std::string name = entry.name;
+  if (result.context.at("executor") == "host") name += "/host";
+  for (const std::string& one : result.stand_ins_of(entry)) name += "/" + one;
+  return name;
+}
+
 /// What a chart shows beside its point.
 std::string action_extra(const ResultFile& result, const ResultEntry& entry) {
-  return fmt::format("min {:.2f} us, p95 {:.2f} us, max {:.2f} us of {} iterations\n{}\n{}",
-                     entry.us->min, entry.us->p95, entry.us->max, entry.us->samples, result.where(),
-                     result.revision());
+  std::string text = fmt::format(
+      "min {:.2f} us, p95 {:.2f} us, max {:.2f} us of {} iterations\n{}\n{}", entry.us->min,
+      entry.us->p95, entry.us->max, entry.us->samples, result.where(), result.revision());
+  for (const std::string& warning : result.warnings()) text += "\nwarning: " + warning;
+  return text;
 }
 
 /// GB/s of rows as DeepEP counts them, over ranks.
@@ -105,14 +115,15 @@ std::string google_benchmark_text(const ResultFile& result) {
                         {"executable", "llep"},
                         {"llep_version", value_at(result.context, "/llep_version")},
                         {"git_revision", result.revision()},
-                        {"measured_on", result.where()}};
+                        {"measured_on", result.where()},
+                        {"warnings", result.warnings()}};
   return document_text({{"context", context}, {"benchmarks", entries}});
 }
 
 std::string action_latency_text(const ResultFile& result) {
   Json entries = Json::array();
   for (const ResultEntry& entry : result.entries) {
-    entries.push_back({{"name", entry.name},
+    entries.push_back({{"name", chart_name(result, entry)},
                        {"unit", "us"},
                        {"value", entry.us->p50},
                        {"range", fmt::format("± {:.2f}", entry.us->stdev)},
@@ -126,7 +137,7 @@ std::string action_bandwidth_text(const ResultFile& result) {
   for (const ResultEntry& entry : result.entries) {
     const auto gbps = bandwidth_of(entry);
     if (!gbps) continue;
-    entries.push_back({{"name", entry.name},
+    entries.push_back({{"name", chart_name(result, entry)},
                        {"unit", "GB/s"},
                        {"value", gbps->avg},
                        {"range", fmt::format("{:.2f} to {:.2f}", gbps->min, gbps->max)},
@@ -137,7 +148,9 @@ std::string action_bandwidth_text(const ResultFile& result) {
 
 std::string bencher_text(const ResultFile& result) {
   Json document = Json::object();
-  for (const ResultEntry& entry : result.entries) document[entry.name] = bencher_measures(entry);
+  for (const ResultEntry& entry : result.entries) {
+    document[chart_name(result, entry)] = bencher_measures(entry);
+  }
   return document_text(document);
 }
 

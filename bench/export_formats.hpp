@@ -13,7 +13,9 @@ namespace llep {
 /// there: it repeats the time, CPU time is not measured.
 std::string google_benchmark_text(const ResultFile& result);
 
-/// For github-action-benchmark: `customSmallerIsBetter` and `customBiggerIsBetter`.
+/// For github-action-benchmark: `customSmallerIsBetter` and `customBiggerIsBetter`. Here and in
+/// bencher_text() the names of the host executor's results end in "/host", of those over stand-ins
+/// in their names: "/softmlx5".
 std::string action_latency_text(const ResultFile& result);
 std::string action_bandwidth_text(const ResultFile& result);
 
@@ -21,7 +23,8 @@ std::string action_bandwidth_text(const ResultFile& result);
 /// Bencher has for these names, and `bandwidth-gbps`.
 std::string bencher_text(const ResultFile& result);
 
-/// RFC 4180: a row per entry, whatever its status; unknown is empty.
+/// RFC 4180: a row per entry, whatever its status; unknown is empty. Several stand-ins or warnings
+/// are parted by "; ".
 std::string csv_text(const ResultFile& result);
 
 std::string markdown_text(const ResultFile& result);

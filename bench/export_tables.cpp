@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 
@@ -75,14 +76,18 @@ std::string csv_text(const ResultFile& result) {
   std::string text;
   for (const Field& field : kFields)
     text += fmt::format("{}{}", text.empty() ? "" : ",", field.name);
-  text += "\r\n";
+  text += ",stand_ins,warnings\r\n";
+  const auto joined = [](const std::vector<std::string>& texts) {
+    return csv_cell(fmt::format("{}", fmt::join(texts, "; ")));
+  };
   for (const ResultEntry& entry : result.entries) {
     std::string row;
     for (const Field& field : kFields) {
       if (&field != kFields.data()) row += ",";
       row += csv_cell(value_at(entry.json, field.pointer));
     }
-    text += row + "\r\n";
+    text += fmt::format("{},{},{}\r\n", row, joined(result.stand_ins_of(entry)),
+                        joined(result.warnings()));
   }
   return text;
 }
@@ -99,7 +104,10 @@ std::string markdown_text(const ResultFile& result) {
                           gbps_cell(entry, "/bandwidth_gbps/unique_rank_per_rank/avg"),
                           entry.passed ? "ok" : "unchecked"});
   }
-  return fmt::format("{}; {}\n\n{}", result.where(), result.revision(), markdown_text(table));
+  std::string text = fmt::format("{}; {}\n\n", result.where(), result.revision());
+  for (const std::string& warning : result.warnings()) text += "- warning: " + warning + "\n";
+  if (!result.warnings().empty()) text += "\n";
+  return text + markdown_text(table);
 }
 
 }  // namespace llep

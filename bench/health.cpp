@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bench/or_null.hpp"
 
@@ -47,6 +48,15 @@ std::unique_ptr<GpuMonitor> watch_gpu(Communicator& world, const NodeInfo& node,
     monitor = std::make_unique<GpuMonitor>(device.pci_bus_id().value_or(""), std::move(own));
   });
   return monitor;
+}
+
+std::optional<std::string> nvidia_drivers(Communicator& world, const GpuMonitor* monitor) {
+  const auto mine = monitor == nullptr ? std::nullopt : monitor->driver();
+  const auto all = gather_strings(world, mine.value_or(""));
+  std::set<std::string> drivers(all.begin(), all.end());
+  drivers.erase("");
+  if (drivers.empty()) return std::nullopt;
+  return fmt::format("{}", fmt::join(drivers, ", "));
 }
 
 Json to_json(const RanksHealth& ranks) {

@@ -21,6 +21,9 @@ using RanksHealth = std::vector<std::optional<GpuHealth>>;
 std::unique_ptr<GpuMonitor> watch_gpu(Communicator& world, const NodeInfo& node,
                                       const Device& device, const ContextInfo& context);
 
+/// Collective: `context.nvidia_driver`. Nothing without a monitor or NVML.
+std::optional<std::string> nvidia_drivers(Communicator& world, const GpuMonitor* monitor);
+
 /// `context.gpu_health`; null where no rank's is known.
 nlohmann::ordered_json to_json(const RanksHealth& ranks);
 

@@ -214,6 +214,7 @@ nlohmann::ordered_json to_json(const TransportSummary& transport) {
   return {{"name", transport.name},
           {"descriptions", transport.descriptions},
           {"stand_ins", transport.stand_ins},
+          {"adapters", known(transport.adapters)},
           {"paths", known(transport.paths)},
           {"proxy_cpu", known(transport.proxy_cpu)}};
 }

@@ -2,6 +2,7 @@
 #include "bench/result_file.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,6 +22,13 @@ using Json = nlohmann::ordered_json;
 
 std::string text_or_empty(const Json& value) {
   return value.is_null() ? "" : value.get<std::string>();
+}
+
+/// A list of texts; empty where there is none.
+std::vector<std::string> texts(const Json& context, const std::string& pointer) {
+  std::vector<std::string> list;
+  for (const Json& text : value_at(context, pointer)) list.push_back(text.get<std::string>());
+  return list;
 }
 
 /// A time is positive: ratios are taken of it.
@@ -117,9 +125,24 @@ std::string ResultFile::where() const {
     devices += fmt::format("{}{} x {}", devices.empty() ? "" : ", ", count, name);
   }
   const int nodes = context.at("num_nodes").get<int>();
-  return fmt::format("{} executor, {}, {} ranks on {} node{}",
+  const auto stand_ins = texts(context, "/stand_ins");
+  return fmt::format("{} executor, {}, {} ranks on {} node{}{}{}",
                      context.at("executor").get<std::string>(), devices,
-                     context.at("world_size").get<int>(), nodes, nodes == 1 ? "" : "s");
+                     context.at("world_size").get<int>(), nodes, nodes == 1 ? "" : "s",
+                     stand_ins.empty() ? "" : ", stand-ins: ", fmt::join(stand_ins, ", "));
+}
+
+std::vector<std::string> ResultFile::stand_ins_of(const ResultEntry& entry) const {
+  return entry.json.at("transport") == "ipc" ? std::vector<std::string>()
+                                             : texts(context, "/stand_ins");
+}
+
+std::vector<std::string> ResultFile::warnings() const { return texts(context, "/warnings"); }
+
+bool same_run(const ResultFile& a, const ResultFile& b) {
+  return a.context == b.context &&
+         std::equal(a.entries.begin(), a.entries.end(), b.entries.begin(), b.entries.end(),
+                    [](const ResultEntry& x, const ResultEntry& y) { return x.json == y.json; });
 }
 
 ResultFile read_result(const std::string& path) {

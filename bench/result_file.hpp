@@ -34,9 +34,16 @@ struct ResultFile {
 
   /// "0123456789ab", or "unknown revision".
   std::string revision() const;
-  /// "cuda executor, 2 x NVIDIA H200, 2 ranks on 1 node".
+  /// "cuda executor, 2 x NVIDIA H200, 2 ranks on 1 node, stand-ins: softmlx5".
   std::string where() const;
+  /// Software in place of hardware that an entry's rows travelled over. ipc has none.
+  std::vector<std::string> stand_ins_of(const ResultEntry& entry) const;
+  /// What a reader must know of the run: "rank 3: its GPU was throttled (sw_power_cap)".
+  std::vector<std::string> warnings() const;
 };
+
+/// Whether they say the same: two copies of a file.
+bool same_run(const ResultFile& a, const ResultFile& b);
 
 /// Of llep run. Throws like read_results_json.
 ResultFile read_result(const std::string& path);

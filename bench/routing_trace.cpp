@@ -47,7 +47,7 @@ void check_experts(const Trace& trace, const TraceRecord& record, int num_expert
 
 /// Tells files apart, not adversaries.
 std::uint64_t fingerprint(const Trace& trace) {
-  std::uint64_t print = 0;
+  std::uint64_t print = mix64(static_cast<std::uint64_t>(trace.num_topk));
   for (const TraceRecord& record : trace.records) {
     print = mix64(print + record.topk_idx.size());
     for (const std::int64_t expert : record.topk_idx) {
@@ -117,6 +117,16 @@ void load_traces(Communicator& world, std::vector<Case>& cases) {
     }
   });
   for (const auto& [path, trace] : traces) agree_on(world, *trace);
+}
+
+std::map<std::string, std::string> trace_digests(const std::vector<Case>& cases) {
+  std::map<std::string, std::string> digests;
+  for (const Case& one : cases) {
+    if (!one.trace) continue;
+    const std::string name = std::filesystem::path(one.trace->path).filename().string();
+    digests[name] = fmt::format("{:016x}", fingerprint(*one.trace));
+  }
+  return digests;
 }
 
 }  // namespace llep

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,10 @@ void check_fits(const Trace& trace, const MoeShape& shape);
 /// Collective: reads the traces of all cases, each once, and checks that they fit and are the same
 /// file on all ranks.
 void load_traces(Communicator& world, std::vector<Case>& cases);
+
+/// Of the loaded traces, by their files' names without folders: equal exactly where what they hold
+/// is.
+std::map<std::string, std::string> trace_digests(const std::vector<Case>& cases);
 
 /// The readers of both formats, and what they share.
 Trace read_json_lines(const std::string& path);

@@ -151,7 +151,8 @@ ExitCode run_command(MpiCommunicator& world, const RunOptions& options) {
   if (world.rank() == 0) print_plan(cases, options, choice);
   if (options.dry_run) return ExitCode::kOk;
 
-  const Session session = start_session(world, node, options);
+  Session session = start_session(world, node, options);
+  session.context.traces = trace_digests(cases);
   Device& device = *session.chosen.device;
   const auto probes = plan_run_floors(world, *session.launcher, options);
   if (world.rank() == 0) fmt::print("{}", describe_heap_of_floors(cases, options, probes));

@@ -183,11 +183,13 @@ ContextInfo gather_context(Communicator& world, const NodeInfo& node,
   const auto placements = gather_strings(
       world, fmt::format("cpus {}: {}", placed.cpuset.empty() ? "unknown" : placed.cpuset,
                          placed.reason));
+  const auto processors = gather_strings(world, processor());
   for (std::size_t rank = 0; rank < devices.size(); ++rank) {
     RankInfo info{.device = devices[rank],
                   .node = node.nodes[rank],
                   .host = hosts[rank],
-                  .placement = placements[rank]};
+                  .placement = placements[rank],
+                  .processor = processors[rank]};
     if (!uuids[rank].empty()) info.uuid = uuids[rank];
     if (!pci_bus_ids[rank].empty()) info.pci_bus_id = pci_bus_ids[rank];
     context.ranks.push_back(info);
@@ -218,6 +220,7 @@ Session start_session(MpiCommunicator& world, const NodeInfo& node, const RunOpt
   });
   session.context = gather_context(world, node, session.chosen);
   session.gpu_monitor = watch_gpu(world, node, device, session.context);
+  session.context.nvidia_driver = nvidia_drivers(world, session.gpu_monitor.get());
   if (options.verbose && world.rank() == 0) {
     fmt::print("{}", rank_lines(session.context, options.anonymous));
   }

@@ -230,6 +230,7 @@ std::unique_ptr<Transport> make_transport(const TransportSettings& settings, Com
 TransportSummary summarize(Communicator& world, const Transport& transport, bool ran) {
   const TransportReport mine = transport.report();
   const nlohmann::json sent = {{"description", mine.description},
+                               {"adapter", mine.adapter},
                                {"stand_ins", mine.stand_ins},
                                {"far", mine.far},
                                {"paths", mine.paths},
@@ -240,6 +241,7 @@ TransportSummary summarize(Communicator& world, const Transport& transport, bool
     const auto report = nlohmann::json::parse(text);
     summary.descriptions.push_back(report["description"]);
     if (summary.far.empty()) summary.far = report["far"];
+    if (report["adapter"] != "") summary.adapters.push_back(report["adapter"]);
     for (const auto& one : report["stand_ins"]) stand_ins.insert(one.get<std::string>());
     if (!ran) continue;
     summary.paths.push_back(report["paths"]);

@@ -81,6 +81,7 @@ std::unique_ptr<Transport> make_transport(const TransportSettings& settings, Com
 struct TransportSummary {
   std::string name;
   std::vector<std::string> descriptions;            // [num_ranks]
+  std::vector<std::string> adapters;                // [num_ranks]; empty: no rank has one
   std::vector<std::string> stand_ins;
   std::string far;                                  // what carries rows between nodes, if any
   std::vector<std::vector<std::string>> paths;      // [from][to]; empty: nothing has run yet

@@ -139,6 +139,22 @@ Placement bind_thread_near_pci(const std::string& pci_bus_id, const std::string&
   });
 }
 
+std::string processor() {
+  const Topology topology = load_topology();
+  if (!topology) return {};
+  const hwloc_obj_t machine = hwloc_get_root_obj(topology.get());
+  const hwloc_obj_t package = hwloc_get_obj_by_type(topology.get(), HWLOC_OBJ_PACKAGE, 0);
+  const char* model =
+      package == nullptr ? nullptr : hwloc_obj_get_info_by_name(package, "CPUModel");
+  if (model == nullptr) model = hwloc_obj_get_info_by_name(machine, "CPUModel");
+  if (model == nullptr) model = hwloc_obj_get_info_by_name(machine, "Architecture");
+  if (model == nullptr) return {};
+  std::string name = model;
+  name.erase(name.find_last_not_of(' ') + 1);  // some vendors fill it up
+  return fmt::format("{}, {} threads", name,
+                     hwloc_bitmap_weight(hwloc_topology_get_complete_cpuset(topology.get())));
+}
+
 Placement current_placement() {
   return with_cpus([](const Topology& topology, hwloc_const_cpuset_t current) {
     Placement placement = describe(topology, current, {});

@@ -26,6 +26,10 @@ Placement bind_near_pci(const std::optional<std::string>& pci_bus_id, int local_
 /// Binds the calling thread alone, in the same way; `who` it is begins `reason`.
 Placement bind_thread_near_pci(const std::string& pci_bus_id, const std::string& who);
 
+/// This machine's processor and how many hardware threads it has: "AMD EPYC 9654 96-Core Processor,
+/// 192 threads"; its architecture where it does not tell the model; empty: unknown.
+std::string processor();
+
 /// What holds without our doing (--bind none).
 Placement current_placement();
 

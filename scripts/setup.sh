@@ -30,9 +30,14 @@ missing_packages() {
   has_header hwloc.h || echo libhwloc-dev
   has_header infiniband/verbs.h || echo libibverbs-dev
   has_header gtest/gtest.h || echo libgtest-dev
-  # The schema's test alone needs it.
-  [ "$(basename "$0")" != test.sh ] || python3 -c 'import jsonschema' 2>/dev/null ||
-    echo python3-jsonschema
+  [ "$(basename "$0")" != test.sh ] || missing_test_packages
+}
+
+# What reads results in the tests: the schemas' validator, Google Benchmark's comparison.
+missing_test_packages() {
+  python3 -c 'import jsonschema' 2>/dev/null || echo python3-jsonschema
+  /usr/bin/python3 -c 'import scipy' 2>/dev/null || echo python3-scipy  # for the next one
+  [ -e /usr/share/benchmark/compare.py ] || echo libbenchmark-tools
 }
 
 # What the tests in virtual machines (scripts/rdma_vm.sh) need besides.

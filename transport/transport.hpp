@@ -26,6 +26,7 @@ IpcWire make_ipc_wire(const Communicator& world, const SymmetricHeap& heap,
 /// What a rank's transport says of itself.
 struct TransportReport {
   std::string description;             // for people: what carries the rows, devices, settings
+  std::string adapter = {};            // its kind, without names and addresses; empty: none
   std::vector<std::string> stand_ins;  // software in place of hardware
   std::string far;                     // what carries rows to far peers; empty: there are none
   std::vector<std::string> paths;      // [num_ranks] counted, else "ipc" where memory is mapped

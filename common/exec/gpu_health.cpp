@@ -119,6 +119,13 @@ GpuMonitor::~GpuMonitor() {
   if (initialised_) call("nvmlShutdown");
 }
 
+std::optional<std::string> GpuMonitor::driver() const {
+  std::array<char, 80> version = {};  // NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
+  const bool told = initialised_ && call("nvmlSystemGetDriverVersion", version.data(),
+                                         static_cast<unsigned>(version.size())) == kSuccess;
+  return told ? std::optional<std::string>(version.data()) : std::nullopt;
+}
+
 void GpuMonitor::sample() {
   if (!health_) return;
   auto reasons = ask<unsigned long long>("nvmlDeviceGetCurrentClocksEventReasons");

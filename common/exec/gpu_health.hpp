@@ -54,6 +54,8 @@ class GpuMonitor {
 
   /// Right after work, before the clocks fall; takes milliseconds.
   void sample();
+  /// The NVIDIA driver's version ("580.95.05"); nothing: no NVML.
+  std::optional<std::string> driver() const;
   /// Nothing: no NVML, or it does not know the GPU.
   const std::optional<GpuHealth>& health() const { return health_; }
 

@@ -84,6 +84,10 @@ foreach(group measuring floors)
 endforeach()
 llep_add_program_test(results.valid TIMEOUT 30
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> curated_results)
+llep_add_program_test(results.described TIMEOUT 30
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> described)
+llep_add_program_test(results.no_validator TIMEOUT 30
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> no_validator)
 llep_add_program_test(config.quickstart TIMEOUT 90
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/program_test.sh $<TARGET_FILE:llep> config quickstart 2)
 llep_add_program_test(config.reference TIMEOUT 180
@@ -97,6 +101,6 @@ endforeach()
 
 # What reads results files needs no ranks.
 foreach(case IN ITEMS compare export_formats google_benchmark)
-  llep_add_program_test(files.${case} TIMEOUT 30
+  llep_add_program_test(files.${case} TIMEOUT 60
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/files_test.sh $<TARGET_FILE:llep> ${case})
 endforeach()

@@ -22,6 +22,8 @@ paths() {
   says out '^transport: auto is hybrid-ibgda, the ranks are on 2 nodes \(pretended' \
     '^transport: ibgda: mlx5_0 port 1 GID 0' '^transport: hybrid-ibgda, atomic signals: '
   json 'd["context"]["stand_ins"] == ["softmlx5"] and len(d["benchmarks"]) == 8'
+  json 'all(a.startswith("vendor 0x2c9 part ") for t in d["context"]["transports"]
+            for a in t["adapters"])'
   json '[t["paths"][0] for t in d["context"]["transports"]] ==
         2 * [["self"] + 3 * ["ibgda"]] + 2 * [["self", "ipc", "ibgda", "ibgda"]] or
         [t["paths"][0] for t in d["context"]["transports"]] ==

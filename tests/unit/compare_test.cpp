@@ -4,6 +4,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "bench/compare_match.hpp"
@@ -170,6 +172,8 @@ TEST(Conditions, name_the_field_and_both_values) {
   EXPECT_TRUE(different({base}, {base}).empty());
   EXPECT_EQ(incomparable({base}, changed("/context/executor", "host")),
             (std::vector<std::string>{"context.executor: \"cuda\" in a.json, \"host\" in b.json"}));
+  EXPECT_EQ(incomparable({base}, changed("/context/nodes", {0, 0})),
+            (std::vector<std::string>{"context.nodes[1]: 1 in a.json, 0 in b.json"}));
   for (const char* field : {"world_size", "num_nodes"}) {
     EXPECT_EQ(incomparable({base}, changed((std::string("/context/") + field).c_str(), 7)).size(),
               1U);
@@ -177,12 +181,78 @@ TEST(Conditions, name_the_field_and_both_values) {
   EXPECT_EQ(incomparable({base}, changed("/context/shared_gpus", true)).size(), 1U);
   EXPECT_EQ(incomparable({base}, changed("/context/stand_ins", {"twin"})).size(), 1U);
   EXPECT_EQ(incomparable({base}, changed("/context/devices/1/name", "H100")).size(), 1U);
+  EXPECT_EQ(
+      incomparable({base}, changed("/context/processors/1", "Neoverse-V2, 72 threads")).size(), 1U);
   EXPECT_TRUE(incomparable({base}, changed("/context/devices/1/uuid", "x")).empty());
   // Another revision is the point of it; an injected fault and options are said.
   EXPECT_TRUE(different({base}, changed("/context/git_revision", "f00")).empty());
   EXPECT_EQ(different({base}, changed("/context/arguments/iters", 7)).size(), 1U);
   EXPECT_EQ(different({base}, changed("/context/arguments/inject", "delay")).size(), 1U);
   EXPECT_EQ(different({base}, changed("/context/cuda_driver", "12.0")).size(), 1U);
+  EXPECT_EQ(different({base}, changed("/context/nvidia_driver", "550.54")).size(), 1U);
+}
+
+TEST(Conditions, every_option_but_those_of_output_is_said) {
+  const Json document = make_document({make_result()});
+  const ResultFiles base = {read(document)};
+  const std::set<std::string> of_output = {"json",    "samples", "floors",         "anonymous",
+                                           "verbose", "dry-run", "max-latency-us", "min-bw"};
+  for (const auto& argument : document["context"]["arguments"].items()) {
+    Json other = document;
+    other["context"]["arguments"][argument.key()] = "another";
+    EXPECT_EQ(different(base, {read(other)}).size(), of_output.contains(argument.key()) ? 0U : 1U)
+        << argument.key();
+  }
+}
+
+/// A results file over fifo, as its transport says.
+Json over(const Json& paths, const Json& adapters) {
+  Json document = make_document({make_result()});
+  document["context"]["transports"] = {{{"name", "fifo"},
+                                        {"descriptions", {"some", "thing"}},
+                                        {"adapters", adapters},
+                                        {"paths", paths},
+                                        {"proxy_cpu", nullptr}}};
+  return document;
+}
+
+TEST(Conditions, what_carried_rows_must_be_the_same) {
+  const Json mpi = Json::array({{"self", "fifo-mpi"}, {"fifo-mpi", "self"}});
+  const Json verbs = Json::array({{"self", "fifo-verbs"}, {"fifo-verbs", "self"}});
+  const Json idle = Json::array({{"self", "fifo-mpi"}, {"none", "self"}});
+  const Json slow = {"vendor 0x2c9 part 4123, InfiniBand, 200 Gb/s", "the same"};
+  const Json fast = {"vendor 0x2c9 part 4129, InfiniBand, 400 Gb/s", "the same"};
+  const auto obstacles = [](const Json& base, const Json& next) {
+    return incomparable({read(base)}, {read(next)}).size();
+  };
+  EXPECT_EQ(obstacles(over(mpi, nullptr), over(verbs, fast)), 1U);
+  EXPECT_EQ(obstacles(over(verbs, slow), over(verbs, fast)), 1U);
+  EXPECT_EQ(obstacles(over(mpi, nullptr), over(idle, nullptr)), 0U);
+  EXPECT_EQ(obstacles(over(mpi, nullptr), over(nullptr, nullptr)), 0U);  // it ended early
+  EXPECT_EQ(obstacles(over(mpi, nullptr), make_document({make_result()})), 0U);
+  Json described = over(mpi, nullptr);
+  described["context"]["transports"][0]["descriptions"][1] = "else";
+  EXPECT_EQ(different({read(over(mpi, nullptr))}, {read(described)}).size(), 1U);
+}
+
+TEST(Conditions, traces_of_one_name_must_hold_the_same) {
+  Json document = make_document({make_result()});
+  document["context"]["traces"] = {{"a~b.npy", "01"}, {"c.npy", "02"}};
+  const ResultFiles base = {read(document)};
+  document["context"]["traces"] = {{"a~b.npy", "01"}, {"d.npy", "03"}};
+  EXPECT_TRUE(incomparable(base, {read(document)}).empty());
+  document["context"]["traces"] = {{"a~b.npy", "ff"}};
+  EXPECT_EQ(incomparable(base, {read(document)}).size(), 1U);
+}
+
+TEST(Conditions, what_an_older_file_does_not_tell_is_said) {
+  Json document = make_document({make_result()});
+  const ResultFiles base = {read(document)};
+  document["context"].erase("processors");
+  document["context"].erase("transports");
+  document["context"].erase("traces");
+  EXPECT_TRUE(incomparable(base, {read(document)}).empty());
+  EXPECT_EQ(different(base, {read(document)}).size(), 1U);
 }
 
 TEST(CompareReport, says_what_more_data_is_needed) {

@@ -134,6 +134,40 @@ TEST(Bencher, has_the_units_of_its_measures) {
   EXPECT_NEAR(measures["bandwidth-gbps"]["upper_value"].get<double>(), 4.8, 1e-9);
 }
 
+/// The host executor's, of fifo over a stand-in.
+Json over_stand_in() {
+  Json document = measured();
+  document["context"]["executor"] = "host";
+  document["context"]["stand_ins"] = {"softmlx5"};
+  document["context"]["warnings"] = {"rank 1: its GPU was throttled (sw_power_cap)", "another"};
+  for (Json& entry : document["benchmarks"]) entry["transport"] = "fifo";
+  return document;
+}
+
+TEST(Exports, names_tell_executor_and_stand_ins_apart) {
+  const ResultFile result = read(over_stand_in());
+  const std::string name = std::string(kDispatch) + "/host/softmlx5";
+  EXPECT_TRUE(Json::parse(bencher_text(result)).contains(name));
+  EXPECT_EQ(Json::parse(action_latency_text(result))[0]["name"], name);
+  EXPECT_EQ(Json::parse(action_bandwidth_text(result))[0]["name"], name);
+  Json document = over_stand_in();
+  document["benchmarks"][0]["transport"] = "ipc";
+  document["context"]["executor"] = "cuda";
+  EXPECT_TRUE(Json::parse(bencher_text(read(document))).contains(kDispatch));
+}
+
+TEST(Exports, hand_on_warnings_and_stand_ins) {
+  const ResultFile result = read(over_stand_in());
+  const std::string extra = Json::parse(action_latency_text(result))[0]["extra"];
+  EXPECT_NE(extra.find("stand-ins: softmlx5"), std::string::npos);
+  EXPECT_NE(extra.find("\nwarning: rank 1: its GPU was throttled"), std::string::npos);
+  EXPECT_EQ(Json::parse(google_benchmark_text(result))["context"]["warnings"].size(), 2U);
+  EXPECT_NE(csv_text(result).find(",softmlx5,rank 1: its GPU was throttled (sw_power_cap); "
+                                  "another\r\n"),
+            std::string::npos);
+  EXPECT_NE(markdown_text(result).find("\n- warning: another\n\n|"), std::string::npos);
+}
+
 TEST(Csv, quotes_and_keeps_what_was_not_measured) {
   CaseResult skipped = make_skipped();
   skipped.reason = "no \"peer\" access, or\nnone yet";
@@ -176,6 +210,7 @@ TEST(ExportCommand, leaves_out_what_has_no_times_and_says_why) {
   const auto [csv, silence] = exported(make_document({make_skipped()}), ExportFormat::kCsv);
   EXPECT_NE(csv.find(",skipped,"), std::string::npos);
   EXPECT_EQ(silence, "");
+  EXPECT_EQ(exported(over_stand_in(), ExportFormat::kBencher).second.find("llep: warning: "), 0U);
 }
 
 TEST(ExportCommand, two_files_are_no_standard_output) {

@@ -46,6 +46,11 @@ int nvmlInit_v2() {
   ::setenv("fake_nvml", "in use", 1);
   return told("nvmlInit_v2") == "fail" ? kNotSupported : 0;
 }
+int nvmlSystemGetDriverVersion(char* version, unsigned length) {
+  if (told("nvmlSystemGetDriverVersion") == "fail") return kNotSupported;
+  std::string("580.95.05").copy(version, length);
+  return 0;
+}
 int nvmlShutdown() { return ::setenv("fake_nvml", "shut down", 1); }
 
 int nvmlDeviceGetHandleByPciBusId_v2(const char* id, void** gpu) {

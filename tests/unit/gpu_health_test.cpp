@@ -80,6 +80,16 @@ TEST_F(Nvml, TellsEverything) {
   EXPECT_EQ(health->power_w_max, 350.5);
 }
 
+TEST_F(Nvml, TellsTheDriver) {
+  const auto driver = [](const char* library) {
+    return GpuMonitor(kBusId, alone(), library).driver();
+  };
+  EXPECT_EQ(driver(FAKE_NVML), "580.95.05");
+  EXPECT_EQ(driver("libno-such-library.so.1"), std::nullopt);
+  tell("nvmlSystemGetDriverVersion", "fail");
+  EXPECT_EQ(driver(FAKE_NVML), std::nullopt);
+}
+
 TEST_F(Nvml, IsLeftShutDown) {
   {
     const GpuMonitor monitor(kBusId, alone(), FAKE_NVML);

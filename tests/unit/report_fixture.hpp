@@ -83,8 +83,10 @@ inline ContextInfo make_context(ExecutorKind executor = ExecutorKind::kCuda) {
     info.node = rank;
     info.host = "secret-node";
     info.placement = "cpus 0-3, NUMA node 0";
+    info.processor = "AMD EPYC 9654 96-Core Processor, 192 threads";
     context.ranks.push_back(info);
   }
+  if (cuda) context.nvidia_driver = "580.95.05";
   if (cuda) context.cuda_driver = "13.0";
   context.mpi_library = "Open MPI v4.1.4";
   context.version = "0.1.0";

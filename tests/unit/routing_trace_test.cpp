@@ -260,9 +260,18 @@ TEST_F(TraceFile, IsReadByAllRanksAndTheSameOnAll) {
     load_traces(comm, cases);
     EXPECT_EQ(cases[0].trace->num_ranks, 2);
     EXPECT_EQ(cases[1].trace, nullptr);
+    const auto digests = trace_digests(cases);
+    EXPECT_EQ(digests.size(), 1U);
+    EXPECT_EQ(digests.at("same.jsonl").size(), 16U);
   });
   const std::string other = write("other.jsonl", kLine1 + kLine0);  // the same in another order
   const std::string third = write("third.npy", Npy().bytes());
+  const auto digest = [](const std::string& path) {
+    const Case one{.trace = std::make_shared<const Trace>(read_trace(path))};
+    return trace_digests({one}).begin()->second;
+  };
+  EXPECT_EQ(digest(same), digest(other));
+  EXPECT_NE(digest(same), digest(third));
   run_ranks(2, [&](Communicator& comm) {
     const auto complaint = [&](const std::string& path) -> std::string {
       std::vector<Case> cases = {Case{.shape = kShape, .routing = parse_routing("trace:" + path)}};

@@ -38,7 +38,6 @@ void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
   same_everywhere([&] { near_ = make_ipc_wire(world, heap, options_.near); });
   collectively(world, [&] { far_ = far_heap(heap); });
   ProxyWires made = options_.make_wires(world, far_, map_);
-  stand_ins_ = made.stand_ins;
   collectively(world, [&] {
     for (std::size_t p = 0; p < made.wires.size(); ++p) {
       proxies_.push_back(std::make_unique<Proxy>(heap.device(),
@@ -49,7 +48,8 @@ void FifoTransport::connect(Communicator& world, SymmetricHeap& heap) {
                                                               .pci_bus_id = made.pci_bus_id},
                                                  std::move(made.wires[p])));
     }
-    description_ = describe(made);
+    told_ = {
+        .description = describe(made), .adapter = made.adapter, .stand_ins = made.stand_ins};
   });
 }
 
@@ -90,7 +90,7 @@ std::string FifoTransport::state() const {
 }
 
 TransportReport FifoTransport::report() const {
-  TransportReport report{.description = description_, .stand_ins = stand_ins_};
+  TransportReport report = told_;
   if (has_far(options_.near)) report.far = "fifo-" + options_.wire;
   for (int peer = 0; peer < map_.num_ranks; ++peer) {
     std::uint64_t carried = 0;

@@ -52,8 +52,7 @@ class FifoTransport final : public Transport {
   ChannelMap map_;
   Memory mirror_;
   FarHeap far_;
-  std::string description_;
-  std::vector<std::string> stand_ins_;
+  TransportReport told_;  // what does not change
   std::vector<std::unique_ptr<Proxy>> proxies_;
 };
 

@@ -75,6 +75,7 @@ struct ProxyWires {
   std::vector<std::unique_ptr<ProxyWire>> wires;
   std::string description;             // for people: "verbs: mlx5_0 port 1 GID 3 (RoCEv2)"
   std::vector<std::string> stand_ins;  // software in place of hardware: "rxe"
+  std::string adapter = {};            // VerbsDevice::adapter(); empty: none
   std::string warning = {};            // what costs speed: two ranks on one adapter; empty: nothing
   std::string pci_bus_id = {};         // of the adapter that proxies should be near; empty: none
 };

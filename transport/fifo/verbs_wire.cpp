@@ -28,6 +28,7 @@ ProxyWires make_wires(Communicator& world, const FarHeap& heap, const ChannelMap
                     .num_cqs = map.num_proxies,
                     .cq_of = [&](int peer, int channel) { return map.proxy_of(peer, channel); }});
   ProxyWires made{.description = describe(*mesh, options), .stand_ins = {}};
+  made.adapter = mesh->device.adapter();
   made.warning = mesh->warning;
   made.pci_bus_id = mesh->device.place.bus_id();
   if (const auto stand_in = mesh->device.stand_in()) made.stand_ins.push_back(*stand_in);

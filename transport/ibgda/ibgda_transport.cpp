@@ -211,6 +211,7 @@ TransportReport IbgdaTransport::report() const {
                                       queues_->num_queues());
   }
   if (!mesh_->warning.empty()) report.description += "; warning: " + mesh_->warning;
+  report.adapter = mesh_->device.adapter();
   if (const auto stand_in = mesh_->device.stand_in()) report.stand_ins.push_back(*stand_in);
   if (has_far(options_.near)) report.far = "ibgda";
   for (int peer = 0; peer < num_ranks(); ++peer) {

@@ -204,6 +204,12 @@ std::string VerbsDevice::description() const {
                      to_string(gid));
 }
 
+std::string VerbsDevice::adapter() const {
+  return fmt::format("vendor {:#x} part {}, {}, {}", limits.vendor_id, limits.vendor_part_id,
+                     ethernet() ? "Ethernet" : "InfiniBand",
+                     gigabits > 0 ? fmt::format("{} Gb/s", gigabits) : "unknown rate");
+}
+
 VerbsDevice open_port(const Port& port, int gid_index) {
   const DeviceList devices = get_devices();
   ibv_device** device = devices.get();
@@ -215,6 +221,7 @@ VerbsDevice open_port(const Port& port, int gid_index) {
       .name = port.name(), .place = port.place, .context = open_device(*device), .pd = {}};
   ibv_context* context = opened.context.get();
   opened.port_number = port.number;
+  opened.gigabits = port.gigabits;
   check(ibv_query_device(context, &opened.limits), "asking device " + port.device);
   check(ibv_query_port(context, static_cast<std::uint8_t>(port.number), &opened.port),
         "asking port " + port.name());

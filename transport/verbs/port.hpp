@@ -47,6 +47,7 @@ struct VerbsDevice {
   ibv_device_attr limits = {};
   ibv_port_attr port = {};
   int port_number = 1;
+  double gigabits = 0;  // per second; 0: unknown
   ibv_gid_entry gid = {};
 
   bool ethernet() const { return port.link_layer == IBV_LINK_LAYER_ETHERNET; }
@@ -54,6 +55,8 @@ struct VerbsDevice {
   std::optional<std::string> stand_in() const;
   /// "mlx5_0 port 1 GID 3 (RoCEv2 10.9.0.1)"
   std::string description() const;
+  /// "vendor 0x2c9 part 4129, InfiniBand, 400 Gb/s": the same on machines of the same kind.
+  std::string adapter() const;
 };
 VerbsDevice open_port(const Port& port, int gid_index);
 
