@@ -27,9 +27,11 @@ fi
 sweep() {
   local what=$1
   shift
-  # One that hangs without a word is ended before the test is: what it has printed is seen.
-  if ! timeout 150 "${mpirun[@]}" -np "$ranks" "$llep" run "${common[@]}" --check all --iters 4 \
-      --warmup 2 --timeout-ms 40000 --json "$results/r.json" "$@" >"$results/log" 2>&1; then
+  # One that hangs without a word is ended before the test is: what it has printed is seen, and which
+  # ranks were still there.
+  if ! timeout 170 "${mpirun[@]}" --timeout 150 --report-state-on-timeout -np "$ranks" \
+      "$llep" run "${common[@]}" --check all --iters 4 --warmup 2 --timeout-ms 40000 \
+      --json "$results/r.json" "$@" >"$results/log" 2>&1; then
     cat "$results/log"
     echo "FAILED: $what: $*"
     exit 1
