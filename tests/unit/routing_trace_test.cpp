@@ -267,7 +267,8 @@ TEST_F(TraceFile, IsReadByAllRanksAndTheSameOnAll) {
   const std::string other = write("other.jsonl", kLine1 + kLine0);  // the same in another order
   const std::string third = write("third.npy", Npy().bytes());
   const auto digest = [](const std::string& path) {
-    const Case one{.trace = std::make_shared<const Trace>(read_trace(path))};
+    Case one;
+    one.trace = std::make_shared<const Trace>(read_trace(path));
     return trace_digests({one}).begin()->second;
   };
   EXPECT_EQ(digest(same), digest(other));
