@@ -17,9 +17,11 @@ TEST(CaseLoop, looks_at_the_gpu_before_it_checks) {
   RunOptions options;
   options.iters = 2;
   options.inject = Injection{.kind = Injection::Kind::kCorrupt, .iteration = 1};
-  const Case one{.shape = {.num_ranks = 1, .num_experts = 2, .max_tokens = 3, .hidden = 256, .num_topk = 2},
-           .transport = "ipc",
-           .ops = {Op::kDispatch}};
+  Case one;
+  one.shape = {
+      .num_ranks = 1, .num_experts = 2, .max_tokens = 3, .hidden = 256, .num_topk = 2};
+  one.transport = "ipc";
+  one.ops = {Op::kDispatch};
   with_ranks({.axes = {.shape = one.shape}}, [&](ThreadRank& rank) {
     GpuMonitor monitor("0000:3b:00.0", {}, FAKE_NVML);
     EXPECT_FALSE(monitor.health()->clocks_event_reasons);
