@@ -55,7 +55,8 @@ void add_adapters(std::vector<OptionKey>& keys) {
                  &O::gid_index, -1));
   // As many bits as address vectors and queue pairs have for them.
   keys.push_back(int_scalar({"sl", "", kAdapters, "N", "service level"}, &O::service_level, 0, 15));
-  keys.push_back(int_scalar({"tc", "", kAdapters, "N", "traffic class"}, &O::traffic_class, 0, 255));
+  keys.push_back(
+      int_scalar({"tc", "", kAdapters, "N", "traffic class"}, &O::traffic_class, 0, 255));
   keys.push_back(
       int_scalar({"ack-timeout", "", kAdapters, "N",
                   "a peer may be silent for 4.096 us * 2^N, seven times; 0: for ever"},

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# matrix.sh LLEP RANKS [fifo]: pairs of shapes, types, copies, phases and of ibgda's own settings, or
-# of a fifo's over verbs, over the software adapter $TWIN; every row of every iteration checked.
+# matrix.sh LLEP RANKS [fifo]: pairs of shapes, types, copies, phases and of ibgda's own settings,
+# or of a fifo's over verbs, over the software adapter $TWIN; every row of every iteration checked.
 set -euo pipefail
 
 llep=$1 ranks=$2 transport=${3:-ibgda}

@@ -26,8 +26,8 @@ struct MpiToken {
 inline void check_message(int status, const char* call, int peer) {
   if (status == MPI_SUCCESS) return;
   throw Error(ExitCode::kInternal,
-              fmt::format("wire mpi: {} with rank {}: {}; is that process alive? Then what MPI says "
-                          "of its network (mpirun --mca btl_base_verbose 30)",
+              fmt::format("wire mpi: {} with rank {}: {}; is that process alive? Then what MPI "
+                          "says of its network (mpirun --mca btl_base_verbose 30)",
                           call, peer, mpi_error_text(status)));
 }
 
@@ -49,9 +49,9 @@ class MpiRequests {
     const int status = MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count,
                                     indices_.data(), statuses_.data());
     if (status == MPI_ERR_IN_STATUS) {
-      for (int i = 0; i < count; ++i) {
-        check_message(statuses_[static_cast<std::size_t>(i)].MPI_ERROR, "MPI_Testsome",
-                      tokens_[static_cast<std::size_t>(indices_[static_cast<std::size_t>(i)])].peer);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+        const MpiToken& token = tokens_[static_cast<std::size_t>(indices_[i])];
+        check_message(statuses_[i].MPI_ERROR, "MPI_Testsome", token.peer);
       }
     }
     check_mpi(status, "MPI_Testsome");
