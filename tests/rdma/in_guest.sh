@@ -9,9 +9,9 @@ bin=$1
 export LLEP_ACK_TIMEOUT=$guest_ack_timeout
 mpirun=(mpirun --oversubscribe --bind-to none --mca mpi_yield_when_idle 1)
 
-for n in 2 4; do
-  expect 0 "wire verbs, $n ranks" "${mpirun[@]}" -np "$n" "$bin/verbs_wire_test"
-done
+expect 0 "wire verbs, 2 ranks" "${mpirun[@]}" -np 2 "$bin/verbs_wire_test"
+expect 0 "wire verbs, 4 ranks" "${mpirun[@]}" -np 4 "$bin/verbs_wire_test" \
+  --gtest_filter='*/write:*/atomic:*several*:*gone*'
 results=$(mktemp -d)
 run=("$bin/llep" run --device host -t 4 -d 256 -k 2 --experts-per-rank 2 --warmup 1
   --check all --fifo-wire verbs --json "$results/r.json")
@@ -20,7 +20,7 @@ expect 0 "fifo over verbs, 2 ranks" "${mpirun[@]}" -np 2 "${run[@]}" --transport
 expect 0 "fifo over verbs, 4 ranks" "${mpirun[@]}" -np 4 "${run[@]}" --transport fifo \
   --dispatch-dtype bf16,fp8 --phases split --timeout-ms 60000
 expect 0 "fifo over verbs, 8 ranks, 2 proxies" "${mpirun[@]}" -np 8 "${run[@]}" --transport fifo \
-  --iters 2 --proxy-threads 2 --qps-per-peer experts --timeout-ms 60000
+  --iters 1 --proxy-threads 2 --qps-per-peer experts --timeout-ms 60000
 expect 0 "the software adapter in the kernel's devices' stead" \
   "$(dirname "$0")/../softmlx5/devinfo.sh" "$bin/../lib/libsoftmlx5.so"
 unset LLEP_ACK_TIMEOUT
